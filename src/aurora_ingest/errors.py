@@ -1,0 +1,99 @@
+"""Every exception that aurora-ingest raises on purpose.
+
+::
+
+    AuroraError
+    ├── UsageError                    wrong options; exit code 2
+    │   └── CheckpointError           a ledger that is not a checkpoint
+    ├── ArchiveError                  a history archive cannot serve what was asked
+    │   ├── ArchiveFileMissingError   every mirror answered "not there"
+    │   ├── ArchiveFileCorruptError   no mirror had a readable, right file
+    │   └── ArchiveStateError         a HAS that cannot be read or does not fit
+    ├── TrustError                    the hash chain from header to bucket is broken
+    │   ├── NetworkMismatchError      archive or database of another network
+    │   └── HashMismatchError         a hash differs from what proves it
+    ├── BucketError                   a bucket's bytes break the format or the merge rules
+    ├── StateError                    rows contradict each other
+    │   └── RowRejectedError          a value that the target column cannot hold
+    └── DatabaseError                 the target database is not in a usable state
+        ├── MigrationError            schema missing, too old, too new, or Horizon's own
+        ├── UnfinishedBuildError      another build has not been finished or abandoned
+        ├── FencedError               another node took this build over
+        └── PublishError              the swap could not be made
+"""
+
+
+class AuroraError(Exception):
+    """Base of every error with a message for people; exit code 1."""
+
+    exit_code = 1
+
+
+class UsageError(AuroraError):
+    """The options given cannot be carried out; nothing was started. Exit code 2."""
+
+    exit_code = 2
+
+
+class CheckpointError(UsageError):
+    """A ledger was named that is not a checkpoint of this network."""
+
+
+class ArchiveError(AuroraError):
+    """A history archive cannot serve what was asked."""
+
+
+class ArchiveFileMissingError(ArchiveError):
+    """Every mirror answered that the file is not there."""
+
+
+class ArchiveFileCorruptError(ArchiveError):
+    """No mirror had a readable and right copy of the file."""
+
+
+class ArchiveStateError(ArchiveError):
+    """A history archive state (HAS) cannot be read or does not fit the request."""
+
+
+class TrustError(AuroraError):
+    """The chain of hashes from the trusted header to the bytes is broken."""
+
+
+class NetworkMismatchError(TrustError):
+    """The archive or the database belongs to another network."""
+
+
+class HashMismatchError(TrustError):
+    """A computed hash differs from the one that has to prove it."""
+
+
+class BucketError(AuroraError):
+    """The bytes of a bucket break the format, its order or the merge rules."""
+
+
+class StateError(AuroraError):
+    """Ledger entries or rows contradict each other."""
+
+
+class RowRejectedError(StateError):
+    """A value cannot be held by the column that it belongs to."""
+
+
+class DatabaseError(AuroraError):
+    """The target database is not in a usable state."""
+
+
+class MigrationError(DatabaseError):
+    """The schema is missing, too old, too new, or was made by Horizon."""
+
+
+class UnfinishedBuildError(DatabaseError):
+    """Another state build has neither been finished nor abandoned."""
+
+
+class FencedError(DatabaseError):
+    """Another node raised the epoch of this build; this one must stop writing."""
+
+
+class PublishError(DatabaseError):
+    """The finished build could not be made the visible state."""
