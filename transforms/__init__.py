@@ -1,0 +1,1 @@
+"""Every PTransform of aurora-ingest; a transform's name is a verb."""
