@@ -1,0 +1,157 @@
+"""What a running build tells: the state reporter's log lines and the progress events inside one process."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
+
+
+@dataclass(frozen=True)
+class BuildStarted:
+    """A planned build begins to read its buckets.
+
+    Attributes:
+        checkpoint: ledger of the state that is being built.
+        buckets_total: buckets that will be read.
+        bytes_total: their compressed size in bytes, 0 when the archive does not tell.
+        ranges_total: key ranges of the plan, None when a streaming merge discovers them.
+    """
+
+    checkpoint: int
+    buckets_total: int
+    bytes_total: int
+    ranges_total: int | None = None
+
+
+@dataclass(frozen=True)
+class BucketProgress:
+    """How far the buckets have been read; every number counts from the start of the build."""
+
+    bytes_done: int
+    bytes_total: int
+    buckets_done: int
+    buckets_total: int
+
+
+@dataclass(frozen=True)
+class RangeFinished:
+    """One key range is written; `entries` are its live ledger entries, `rows` its rows by table."""
+
+    index: int
+    entries: int
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PublishStarted:
+    """Everything is written and the swap into the visible tables begins."""
+
+    checkpoint: int
+
+
+@dataclass(frozen=True)
+class BuildFinished:
+    """The state at `checkpoint` is visible; `rows` are the rows of each table."""
+
+    checkpoint: int
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+
+ProgressEvent = BuildStarted | BucketProgress | RangeFinished | PublishStarted | BuildFinished
+Listener = Callable[[ProgressEvent], None]
+
+_listeners: tuple[Listener, ...] = ()
+_lock = threading.Lock()
+
+
+@contextmanager
+def subscribe(listener: Listener) -> Iterator[None]:
+    """Hands every event that is published in this process to `listener` until the block ends.
+
+    The listener is called in the thread of the publisher, so it has to be quick and thread-safe. Workers in other
+    processes publish into their own registry: there is no progress from them, only Beam's counters.
+    """
+    global _listeners  # noqa: PLW0603 - one registry per process is the point of this module
+    with _lock:
+        _listeners = (*_listeners, listener)
+    try:
+        yield
+    finally:
+        with _lock:
+            remaining = list(_listeners)
+            remaining.remove(listener)
+            _listeners = tuple(remaining)
+
+
+def publish(event: ProgressEvent) -> None:
+    """Tells every subscriber of this process about `event`; free when there is none."""
+    for listener in _listeners:
+        listener(event)
+
+
+class LoggingStateReporter:
+    """Logs the reading of a history archive snapshot with the original's messages and fields.
+
+    Entries arrive in batches here, so a line is due whenever the count passes the next multiple of the interval; the
+    line carries the exact count. One reporter belongs to one reader, which calls it from one thread at a time.
+    """
+
+    def __init__(self, log: Log, interval: int = 100_000, clock: Callable[[], float] = time.monotonic) -> None:
+        """Creates a reporter.
+
+        Args:
+            log: receives the lines; the fields travel in `extra`.
+            interval: entries between two progress lines, at least 1.
+            clock: seconds, for `duration`.
+
+        Raises:
+            ValueError: the interval is not positive.
+        """
+        if interval < 1:
+            msg = f"interval of the state reporter: expected at least 1 entry, got {interval}"
+            raise ValueError(msg)
+        self._log = log
+        self._interval = interval
+        self._clock = clock
+        self._sequence = 0
+        self._entries = 0
+        self._started = clock()
+
+    def on_start_state(self, sequence: int) -> None:
+        """Starts the count for the snapshot at ledger `sequence`."""
+        self._log.info("Reading from History Archive Snapshot", extra={"sequence": sequence})
+        self._entries = 0
+        self._sequence = sequence
+        self._started = self._clock()
+
+    def on_state_entries(self, count: int) -> None:
+        """Adds `count` entries that were read at the source, before any filter."""
+        before = self._entries // self._interval
+        self._entries += count
+        if self._entries // self._interval > before:
+            self._log.info(
+                "Processing entries from History Archive Snapshot",
+                extra={"sequence": self._sequence, "numEntries": self._entries},
+            )
+
+    def on_end_state(self, error: BaseException | None = None, *, shutdown: bool = False) -> None:
+        """Ends the snapshot: an ERROR line when `error` is given, else an INFO line.
+
+        A shutdown in the middle may end a snapshot twice (first with shutdown, then without), as in the original.
+        """
+        fields: dict[str, object] = {
+            "sequence": self._sequence,
+            "numEntries": self._entries,
+            "shutdown": shutdown,
+            "duration": self._clock() - self._started,
+        }
+        if error is not None:
+            self._log.error("Error processing History Archive Snapshot", extra={**fields, "error": str(error)})
+        else:
+            self._log.info("Finished processing History Archive Snapshot", extra=fields)
