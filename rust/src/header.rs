@@ -1,0 +1,1 @@
+//! PLACEHOLDER by STREAM until the owner's file is here; overwrite it.

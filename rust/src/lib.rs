@@ -1,0 +1,18 @@
+//! The kernel of aurora-ingest: streams of Stellar XDR become validated Arrow tables, buckets are merged in core's key order.
+//!
+//! The crate has no I/O: Python feeds compressed bytes, the kernel answers with Arrow batches. Everything but `python`
+//! (feature `python`) builds and is tested without libpython.
+
+pub mod asset;
+pub mod bucket;
+pub mod header;
+pub mod pg_copy;
+#[cfg(feature = "python")]
+mod python;
+pub mod rows;
+pub mod strkey;
+pub mod text;
+pub mod xdr;
+
+#[global_allocator]
+static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,0 +1,1 @@
+//! PLACEHOLDER by STREAM until ROWS' file is here; overwrite it.

@@ -1,0 +1,1 @@
+//! PLACEHOLDER by STREAM until XDR's file is here; overwrite it.
