@@ -9,18 +9,27 @@
     │   ├── ArchiveFileMissingError   every mirror answered "not there"
     │   ├── ArchiveFileCorruptError   no mirror had a readable, right file
     │   └── ArchiveStateError         a HAS that cannot be read or does not fit
+    ├── UnsupportedProtocolError      a ledger of a newer protocol than this build knows
     ├── TrustError                    the hash chain from header to bucket is broken
     │   ├── NetworkMismatchError      archive or database of another network
     │   └── HashMismatchError         a hash differs from what proves it
     ├── BucketError                   a bucket's bytes break the format or the merge rules
     ├── StateError                    rows contradict each other
     │   └── RowRejectedError          a value that the target column cannot hold
-    └── DatabaseError                 the target database is not in a usable state
-        ├── MigrationError            schema missing, too old, too new, or Horizon's own
-        ├── UnfinishedBuildError      another build has not been finished or abandoned
-        ├── FencedError               another node took this build over
-        └── PublishError              the swap could not be made
+    ├── DatabaseError                 the target database is not in a usable state
+    │   ├── MigrationError            schema missing, too old, too new, or Horizon's own
+    │   ├── UnfinishedBuildError      another build has not been finished or abandoned
+    │   ├── FencedError               another node took this build over
+    │   └── PublishError              the swap could not be made
+    └── RunnerError                   the engine did not finish the pipeline
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class AuroraError(Exception):
@@ -40,7 +49,15 @@ class CheckpointError(UsageError):
 
 
 class ArchiveError(AuroraError):
-    """A history archive cannot serve what was asked."""
+    """A history archive cannot serve what was asked.
+
+    Attributes:
+        mirrors: why each mirror was given up, by its address; empty where no mirror was asked.
+    """
+
+    def __init__(self, message: str, *, mirrors: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.mirrors: dict[str, str] = dict(mirrors or {})
 
 
 class ArchiveFileMissingError(ArchiveError):
@@ -55,6 +72,10 @@ class ArchiveStateError(ArchiveError):
     """A history archive state (HAS) cannot be read or does not fit the request."""
 
 
+class UnsupportedProtocolError(AuroraError):
+    """A ledger was closed under a newer protocol than this build can read."""
+
+
 class TrustError(AuroraError):
     """The chain of hashes from the trusted header to the bytes is broken."""
 
@@ -64,7 +85,21 @@ class NetworkMismatchError(TrustError):
 
 
 class HashMismatchError(TrustError):
-    """A computed hash differs from the one that has to prove it."""
+    """A computed hash differs from the one that has to prove it.
+
+    Attributes:
+        expected: the hash that was to be met, in lower-case hex, if known.
+        computed: the hash of the bytes that came, in lower-case hex, if known.
+        file: the file that the bytes came from, if known.
+    """
+
+    def __init__(
+        self, message: str, *, expected: str | None = None, computed: str | None = None, file: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.expected = expected
+        self.computed = computed
+        self.file = file
 
 
 class BucketError(AuroraError):
@@ -97,3 +132,7 @@ class FencedError(DatabaseError):
 
 class PublishError(DatabaseError):
     """The finished build could not be made the visible state."""
+
+
+class RunnerError(AuroraError):
+    """The engine that ran the pipeline did not finish it, for a reason of its own."""
