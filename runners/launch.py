@@ -1,0 +1,144 @@
+"""Beam's flags to an engine, a graph to its end, and an engine's failure to one of our errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.runner import PipelineState
+
+from aurora_ingest import errors
+from aurora_ingest.errors import AuroraError, RunnerError, UsageError
+from aurora_ingest.runners import local
+
+_STEP = re.compile(r" \[while running '(?P<step>[^']*)'\]")
+_OURS = re.compile(
+    r"^(?:\S+ )?aurora_ingest\.errors\.(?P<name>\w+): (?P<text>.*?)"
+    r"(?= \[while running '|\n\s*(?:File |Traceback |at |During handling |The above exception )|\n\n|\Z)",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where a graph will run.
+
+    Attributes:
+        name: the runner's name as Beam knows it.
+        distributed: workers live in other processes, maybe on other machines.
+        options: the pipeline options that the graph is built with.
+    """
+
+    name: str
+    distributed: bool
+    options: PipelineOptions
+
+
+def choose_engine(flags: Sequence[str]) -> Engine:
+    """Reads Beam's flags (what stands after ``--`` on our command line) and names the engine.
+
+    Without ``--runner`` the graph runs in this process. Flags that Beam does not know are refused for the local engine;
+    for others they may belong to the job server, which tells itself.
+
+    Raises:
+        UsageError: a flag that nobody knows, a value of the wrong type, or a runner that is refused.
+    """
+    options = PipelineOptions(flags=list(flags))
+    unknown = _unknown_flags(options, flags)
+    runner = options.view_as(StandardOptions).runner
+    if local.is_local(runner):
+        if unknown:
+            raise UsageError(
+                f"after --: Beam's local runner does not know {' '.join(unknown)}; "
+                "flags of aurora-ingest stand before --, flags of Beam after it"
+            )
+        options = local.local_options(options)
+        return Engine(local.FN_API_RUNNER, not local.has_one_process(options), options)
+    return Engine(runner, distributed=True, options=options)
+
+
+def run(graph: Callable[[beam.Pipeline], object], engine: Engine) -> None:
+    """Builds `graph` on a pipeline of `engine` and waits for its end.
+
+    Raises:
+        AuroraError: the error that a worker raised on purpose, as it was raised.
+        RunnerError: anything else that kept the engine from finishing; the engine's own error is chained.
+    """
+    pipeline = beam.Pipeline(options=engine.options)
+    graph(pipeline)
+    run_pipeline(pipeline, engine)
+
+
+def run_pipeline(pipeline: beam.Pipeline, engine: Engine) -> None:
+    """Runs a built pipeline to its end; raises as `run` does."""
+    try:
+        result = pipeline.run()
+        state = result.wait_until_finish()
+    except AuroraError as error:
+        _remove_step(error)
+        raise
+    except Exception as error:
+        raise _failure(error, engine) from error
+    if state is not None and state != PipelineState.DONE:
+        raise RunnerError(
+            f"{engine.name}: the job ended as {state}, expected {PipelineState.DONE}; see the engine's log"
+        )
+
+
+def _unknown_flags(options: PipelineOptions, flags: Sequence[str]) -> list[str]:
+    """Returns the flags that no options class of Beam declares."""
+    unknown: list[str] = []
+
+    def refuse(message: str) -> NoReturn:
+        raise UsageError(f"after --: {message}")
+
+    def parse(parser: object) -> None:
+        parser.error = refuse  # type: ignore[attr-defined]  # argparse would print Beam's whole usage and exit
+        unknown.extend(parser.parse_known_args(list(flags))[1])  # type: ignore[attr-defined]  # Beam's ArgumentParser
+
+    options.get_all_options(add_extra_args_fn=parse, retain_unknown_options=True)
+    return unknown
+
+
+def _remove_step(error: AuroraError) -> None:
+    """Takes Beam's remark about the step out of the message of `error`."""
+    if error.args and isinstance(error.args[0], str):
+        error.args = (_STEP.sub("", error.args[0]), *error.args[1:])
+
+
+def _failure(error: Exception, engine: Engine) -> AuroraError:
+    """Finds the error of ours that `error` wraps or quotes; engines hand over a worker's failure as text."""
+    for text in _texts(error):
+        quoted = list(_OURS.finditer(text))
+        if quoted:
+            kind = getattr(errors, quoted[-1]["name"], None)
+            if isinstance(kind, type) and issubclass(kind, AuroraError):
+                return _as_quoted(kind, quoted[-1]["text"].strip())
+    return RunnerError(f"{engine.name}: {type(error).__name__}: {_last_line(str(error))}")
+
+
+def _as_quoted(kind: type[AuroraError], text: str) -> AuroraError:
+    """Builds an error of `kind` with its message only; its fields stayed in the worker."""
+    error = kind.__new__(kind)
+    Exception.__init__(error, text)
+    return error
+
+
+def _texts(error: BaseException) -> Iterator[str]:
+    """Yields the messages of `error` and of the errors that caused it."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield str(current)
+        current = current.__cause__ or current.__context__
+
+
+def _last_line(text: str) -> str:
+    """Returns the last line of `text` that says something, without Beam's remark about the step."""
+    lines = [line.strip() for line in _STEP.sub("", text).splitlines() if line.strip()]
+    return lines[-1] if lines else "no message"
