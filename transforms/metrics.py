@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -52,8 +52,6 @@ class RangeFinished:
 class PublishStarted:
     """Everything is written and the swap into the visible tables begins."""
 
-    checkpoint: int
-
 
 @dataclass(frozen=True)
 class BuildFinished:
@@ -65,6 +63,9 @@ class BuildFinished:
 
 ProgressEvent = BuildStarted | BucketProgress | RangeFinished | PublishStarted | BuildFinished
 Listener = Callable[[ProgressEvent], None]
+
+_SECONDS_BETWEEN_EVENTS = 0.2
+_LOG = logging.getLogger(__name__)
 
 _listeners: tuple[Listener, ...] = ()
 _lock = threading.Lock()
@@ -93,6 +94,67 @@ def publish(event: ProgressEvent) -> None:
     """Tells every subscriber of this process about `event`; free when there is none."""
     for listener in _listeners:
         listener(event)
+
+
+class BucketCounter:
+    """Counts the compressed bytes that a reader takes from its buckets and publishes them, some times a second.
+
+    One counter belongs to one streaming merge, which calls it from one thread.
+    """
+
+    def __init__(
+        self,
+        buckets_total: int,
+        sizes: Sequence[int | None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Creates a counter.
+
+        Args:
+            buckets_total: buckets that the merge reads.
+            sizes: their compressed sizes in bytes by source; None where the archive does not tell: the total is
+                then 0 until all such buckets are at their end.
+            clock: seconds, for the pace of the events.
+        """
+        self._sizes = list(sizes) if sizes is not None else [None] * buckets_total
+        self._read = [0] * buckets_total
+        self._buckets_done = 0
+        self._clock = clock
+        self._due = clock()
+
+    def read(self, source: int, count: int) -> None:
+        """Adds `count` bytes read from bucket number `source`; -1 tells that this bucket is at its end."""
+        if count < 0:
+            self._buckets_done += 1
+            self._sizes[source] = self._read[source]
+        else:
+            self._read[source] += count
+        now = self._clock()
+        if now >= self._due or self._buckets_done == len(self._read):
+            self._due = now + _SECONDS_BETWEEN_EVENTS
+            publish(self._event())
+
+    def _event(self) -> BucketProgress:
+        total = 0 if None in self._sizes else sum(size or 0 for size in self._sizes)
+        return BucketProgress(sum(self._read), total, self._buckets_done, len(self._read))
+
+
+def report_algebra(count: int, warnings: Sequence[tuple[str, str, str, str]]) -> None:
+    """Warns once about records that break the INIT rule of the bucket list, and counts them.
+
+    Args:
+        count: how many such pairs were met.
+        warnings: the first of them: newer bucket, older bucket, key in hex, text.
+    """
+    if count == 0:
+        return
+    shown = "; ".join(f"{text} (key {key}, bucket {newer} over {older})" for newer, older, key, text in warnings[:3])
+    _LOG.warning(
+        "%d ledger keys break the INIT rule of the bucket list; the newest bucket wins. First: %s", count, shown
+    )
+    from apache_beam.metrics import Metrics
+
+    Metrics.counter("aurora_ingest", "bucket_algebra_warnings").inc(count)
 
 
 class LoggingStateReporter:

@@ -96,9 +96,9 @@ def test_events_reach_every_subscriber_until_its_block_ends() -> None:
     with metrics.subscribe(first.append):
         with metrics.subscribe(second.append):
             metrics.publish(event)
-        metrics.publish(metrics.PublishStarted(63))
+        metrics.publish(metrics.PublishStarted())
     metrics.publish(metrics.BuildFinished(63))
-    assert first == [event, metrics.PublishStarted(63)]
+    assert first == [event, metrics.PublishStarted()]
     assert second == [event]
 
 
@@ -111,5 +111,50 @@ def test_a_failing_block_unsubscribes() -> None:
 
     with pytest.raises(RuntimeError):
         fail()
-    metrics.publish(metrics.PublishStarted(63))
+    metrics.publish(metrics.PublishStarted())
     assert seen == []
+
+
+def _progress(counter: metrics.BucketCounter, reads: list[tuple[int, int]]) -> list[metrics.ProgressEvent]:
+    seen: list[metrics.ProgressEvent] = []
+    with metrics.subscribe(seen.append):
+        for source, count in reads:
+            counter.read(source, count)
+    return seen
+
+
+def test_bucket_progress_counts_bytes_and_buckets() -> None:
+    clock = iter(range(100))
+    counter = metrics.BucketCounter(2, [10, 5], clock=lambda: next(clock))
+    assert _progress(counter, [(0, 4), (1, 5), (1, -1), (0, 6), (0, -1)]) == [
+        metrics.BucketProgress(4, 15, 0, 2),
+        metrics.BucketProgress(9, 15, 0, 2),
+        metrics.BucketProgress(9, 15, 1, 2),
+        metrics.BucketProgress(15, 15, 1, 2),
+        metrics.BucketProgress(15, 15, 2, 2),
+    ]
+
+
+def test_bucket_progress_does_not_know_the_total_before_every_size_is_known() -> None:
+    clock = iter(range(100))
+    counter = metrics.BucketCounter(2, [None, 5], clock=lambda: next(clock))
+    assert _progress(counter, [(0, 4), (0, -1)]) == [
+        metrics.BucketProgress(4, 0, 0, 2),
+        metrics.BucketProgress(4, 9, 1, 2),
+    ]
+
+
+def test_bucket_progress_is_told_some_times_a_second_and_at_the_end() -> None:
+    times = iter([0.0, 0.0, 0.05, 0.1, 0.15, 0.16])
+    counter = metrics.BucketCounter(1, [4], clock=lambda: next(times))
+    seen = _progress(counter, [(0, 1), (0, 1), (0, 1), (0, 1), (0, -1)])
+    assert seen == [metrics.BucketProgress(1, 4, 0, 1), metrics.BucketProgress(4, 4, 1, 1)]
+
+
+def test_algebra_warnings_make_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    metrics.report_algebra(0, [])
+    metrics.report_algebra(7, [("aa", "bb", "00ff", "INIT over LIVE")])
+    assert [record.getMessage() for record in caplog.records] == [
+        "7 ledger keys break the INIT rule of the bucket list; the newest bucket wins. "
+        "First: INIT over LIVE (key 00ff, bucket aa over bb)"
+    ]
