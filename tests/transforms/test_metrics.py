@@ -154,7 +154,6 @@ def test_bucket_progress_is_told_some_times_a_second_and_at_the_end() -> None:
 def test_algebra_warnings_make_one_line(caplog: pytest.LogCaptureFixture) -> None:
     metrics.report_algebra(0, [])
     metrics.report_algebra(7, [("aa", "bb", "00ff", "INIT over LIVE")])
-    assert [record.getMessage() for record in caplog.records] == [
-        "7 ledger keys break the INIT rule of the bucket list; the newest bucket wins. "
-        "First: INIT over LIVE (key 00ff, bucket aa over bb)"
-    ]
+    (line,) = (record.getMessage() for record in caplog.records if record.name == metrics.__name__)
+    assert line.startswith("7 ledger keys break the INIT rule of the bucket list; the newest bucket wins. ")
+    assert line.endswith("First: INIT over LIVE (key 00ff, bucket aa over bb)")
