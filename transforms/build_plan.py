@@ -11,7 +11,8 @@ from aurora_ingest.db.builds import Build
 from aurora_ingest.db.cursor import CURRENT_VERSION
 from aurora_ingest.history_archive.archive import HistoryArchive
 from aurora_ingest.network import Network
-from aurora_ingest.transforms.ledger_unit import Receipt
+from aurora_ingest.transforms.ledger_unit import PARTITION, TOTALS, Receipt
+from aurora_ingest.transforms.processors import by_table
 from aurora_ingest.transforms.work_dir import WorkDir
 
 
@@ -51,6 +52,8 @@ class StateBuildPlan:
         spread: True to spread key ranges over workers, False for one streaming merge.
         strict_bucket_algebra: True to make a broken INIT rule fatal.
         takeover_after: seconds without heartbeat after which another builder may be replaced.
+        resume: take up an unfinished build.
+        abandon: drop an unfinished build first.
         database_build: the opened build in the database, or None.
         finished: receipts of units that a former run has finished, by (kind, index).
     """
@@ -69,6 +72,8 @@ class StateBuildPlan:
     spread: bool = False
     strict_bucket_algebra: bool = False
     takeover_after: float = 30.0
+    resume: bool = False
+    abandon: bool = False
     database_build: Build | None = None
     finished: Mapping[tuple[str, int], Receipt] = field(default_factory=dict)
 
@@ -90,6 +95,21 @@ class StateBuildPlan:
             ],
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+    @property
+    def stages(self) -> frozenset[str]:
+        """Kinds of unit that the tables need."""
+        return frozenset(process.spec.stage for process in by_table(self.tables))
+
+    @property
+    def has_partitions(self) -> bool:
+        """True if a table needs entries joined with their TTL."""
+        return PARTITION in self.stages
+
+    @property
+    def has_totals(self) -> bool:
+        """True if a table is a sum over all units."""
+        return TOTALS in self.stages
 
     @property
     def work(self) -> WorkDir:

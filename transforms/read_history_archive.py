@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
@@ -21,6 +22,8 @@ from aurora_ingest.transforms.merge_buckets import (
     unit_of_range,
 )
 
+_log = logging.getLogger("aurora_ingest.state")
+
 
 def streamed_units(plan: StateBuildPlan) -> Iterator[LedgerUnit]:
     """Merge all buckets in one pass and yield the key ranges in order.
@@ -35,15 +38,23 @@ def streamed_units(plan: StateBuildPlan) -> Iterator[LedgerUnit]:
     finished = plan.finished_indexes(RANGE)
     sources = [_kernel.BucketSource(name, "gzip", bytes.fromhex(name)) for name in plan.buckets]
     merger = merger_for(plan, sources, skip_ranges=sorted(finished))
-    progress = metrics.BucketCounter(len(plan.buckets), plan.archive.bucket_sizes(plan.buckets))
+    progress = metrics.BucketCounter(plan.checkpoint, plan.archive.bucket_sizes(plan.buckets))
+    reporter = metrics.LoggingStateReporter(_log)
     streams = BucketStreams(lambda source: plan.archive.open_bucket(plan.buckets[source]), progress.read)
+    reporter.on_start_state(plan.checkpoint)
     try:
+        plan.archive.prefetch(plan.buckets)
         with kernel_faults_named(f"checkpoint {plan.checkpoint}"):
             for merged in one_ahead(run_merger(merger, streams.next_chunk)):
+                reporter.on_state_entries(sum(merged.entries.values()))
                 done = merged.index in finished
                 yield unit_of_range(plan, merged, last=merged.last, done=done)
+    except Exception as error:
+        reporter.on_end_state(error)
+        raise
     finally:
         streams.close()
+    reporter.on_end_state()
     metrics.report_algebra(merger.algebra_warning_count, merger.algebra_warnings)
 
 

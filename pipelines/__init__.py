@@ -1,0 +1,1 @@
+"""Graphs of transforms; what runs them is none of their business."""

@@ -1,0 +1,45 @@
+"""What a user asks of a pipeline, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from aurora_ingest.network import Network
+
+
+@dataclass(frozen=True)
+class BuildStateOptions:
+    """One request for a state build.
+
+    Attributes:
+        network: the network whose archive is read.
+        archive_urls: mirrors of the history archive, tried in this order.
+        checkpoint: ledger of the state, or None for the archive's latest.
+        db_url: SQLAlchemy URL of the target database, or None.
+        parquet_dir: folder of the Parquet datasets, or None.
+        tables: tables to build, or None for all.
+        cache_dir: folder for downloaded buckets, or None to stream them.
+        work_dir: folder for intermediate files; workers on other machines must share it.
+        trusted_ledger: (sequence, hex hash) of a ledger known to be right, or None.
+        resume: take up an unfinished build.
+        abandon: drop an unfinished build first.
+        spread: spread key ranges over workers instead of one streaming merge.
+        strict_bucket_algebra: make a broken INIT rule fatal.
+        takeover_after: seconds without heartbeat after which another builder may be replaced.
+    """
+
+    network: Network
+    archive_urls: tuple[str, ...]
+    checkpoint: int | None = None
+    db_url: str | None = None
+    parquet_dir: str | None = None
+    tables: tuple[str, ...] | None = None
+    cache_dir: Path | None = None
+    work_dir: str | None = None
+    trusted_ledger: tuple[int, str] | None = None
+    resume: bool = False
+    abandon: bool = False
+    spread: bool = False
+    strict_bucket_algebra: bool = False
+    takeover_after: float = 30.0

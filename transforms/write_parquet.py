@@ -1,0 +1,223 @@
+"""Parquet datasets of one checkpoint: the same bytes on any engine, and never seen half written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from aurora_ingest.errors import UnfinishedBuildError
+from aurora_ingest.transforms.ledger_unit import LedgerUnit, ParquetPart, Receipt
+
+ROW_GROUP_ROWS = 65_536
+_STAGING_PREFIX = ".build-"
+_NO_DICTIONARY_ABOVE = 0.5
+
+
+@dataclass(frozen=True)
+class ParquetDataset:
+    """The datasets below one folder, for one checkpoint and one build.
+
+    Published files stand at ``<root>/<table>/checkpoint=<seq>/part-NNNNN.parquet`` with a manifest at
+    ``<root>/manifests/checkpoint=<seq>.json``; until then they stand below ``<root>/.build-<id>/``.
+
+    Attributes:
+        root: local folder.
+        build_id: hex name of the build.
+        checkpoint: ledger of the state.
+    """
+
+    root: str
+    build_id: str
+    checkpoint: int
+
+    @property
+    def staging(self) -> Path:
+        """Folder of the unpublished files."""
+        return Path(self.root) / f"{_STAGING_PREFIX}{self.build_id[:12]}"
+
+    @property
+    def manifest_path(self) -> Path:
+        """Where the manifest of this checkpoint stands."""
+        return Path(self.root) / "manifests" / f"checkpoint={self.checkpoint}.json"
+
+    def table_dir(self, table: str) -> Path:
+        """Published folder of one table."""
+        return Path(self.root) / table / f"checkpoint={self.checkpoint}"
+
+    def open(self, *, resume: bool, abandon: bool) -> dict[tuple[str, int], Receipt]:
+        """Start or continue this build in the folder.
+
+        Args:
+            resume: take up what a former run of the same build has finished.
+            abandon: remove every unfinished build of this folder first.
+
+        Returns:
+            Receipts of the finished units whose files are all there.
+
+        Raises:
+            UnfinishedBuildError: an unfinished build is there and neither flag was given, or ``resume`` was given
+                for another build than the one found.
+        """
+        for other in sorted(Path(self.root).glob(f"{_STAGING_PREFIX}*")):
+            if abandon:
+                shutil.rmtree(other)
+            elif not (resume and other == self.staging):
+                message = (
+                    f"{self.root}: unfinished build {other.name.removeprefix(_STAGING_PREFIX)} is there, "
+                    f"this run would be {self.build_id[:12]}; continue the same build with --resume, "
+                    "or drop it with --abandon"
+                )
+                raise UnfinishedBuildError(message)
+        (self.staging / "receipts").mkdir(parents=True, exist_ok=True)
+        stored = (Receipt.from_json(json.loads(path.read_bytes())) for path in self._receipt_paths())
+        return {(r.kind, r.index): r for r in stored if self.has_parts(r)}
+
+    def _receipt_paths(self) -> list[Path]:
+        return sorted((self.staging / "receipts").glob("*.json"))
+
+    def has_parts(self, receipt: Receipt) -> bool:
+        """Tell whether every staged file of a receipt is there with its size."""
+        paths = ((self.staging / part.table / part.name, part.bytes) for part in receipt.parts)
+        return all(path.is_file() and path.stat().st_size == size for path, size in paths)
+
+    def write_unit(self, unit: LedgerUnit) -> LedgerUnit:
+        """Write a unit's tables as one file each and note them in its receipt.
+
+        Every table has a file for unit 0, even an empty one, so that a reader finds its schema; other units leave
+        out empty tables.
+        """
+        parts = []
+        for table, batch in unit.row_tables.items():
+            if batch.num_rows == 0 and unit.index != 0:
+                continue
+            name = f"part-{unit.index:05d}.parquet"
+            data = parquet_bytes(batch)
+            _write_whole(self.staging / table / name, data)
+            parts.append(ParquetPart(table, name, batch.num_rows, len(data), hashlib.sha256(data).hexdigest()))
+        rows = {table: batch.num_rows for table, batch in unit.row_tables.items()}
+        written = unit.with_receipt(parts=tuple(parts), rows=rows)
+        receipt = json.dumps(written.receipt.to_json(), sort_keys=True).encode()
+        _write_whole(self.staging / "receipts" / f"{unit.kind}-{unit.index:05d}.json", receipt)
+        return written
+
+    def publish(self, tables: Iterable[str], receipts: Iterable[Receipt], facts: Mapping[str, str | int]) -> None:
+        """Make the build's files the datasets of this checkpoint, manifest last; running it again changes nothing.
+
+        Args:
+            tables: every table of the build.
+            receipts: the receipts of all units.
+            facts: what the manifest says of the whole (network, ledger hash, versions).
+        """
+        parts: dict[str, list[ParquetPart]] = {table: [] for table in tables}
+        for receipt in receipts:
+            for part in receipt.parts:
+                parts[part.table].append(part)
+        for table in parts:
+            self._swap_in(table)
+        manifest = {
+            **facts,
+            "checkpoint": self.checkpoint,
+            "pyarrow": pa.__version__,
+            "tables": {
+                table: {
+                    "rows": sum(part.rows for part in some),
+                    "files": [
+                        {"name": part.name, "rows": part.rows, "bytes": part.bytes, "sha256": part.sha256}
+                        for part in sorted(some, key=lambda part: part.name)
+                    ],
+                }
+                for table, some in sorted(parts.items())
+            },
+        }
+        _write_whole(self.manifest_path, json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n")
+        shutil.rmtree(self.staging, ignore_errors=True)
+
+    def _swap_in(self, table: str) -> None:
+        """Put the staged folder of a table in the place of the published one, never both side by side."""
+        staged, published = self.staging / table, self.table_dir(table)
+        if not staged.is_dir():
+            return
+        published.parent.mkdir(parents=True, exist_ok=True)
+        if published.exists():
+            replaced = self.staging / f"{table}.replaced"
+            shutil.rmtree(replaced, ignore_errors=True)
+            published.rename(replaced)
+        staged.rename(published)
+
+
+def parquet_bytes(batch: pa.RecordBatch) -> bytes:
+    """Encode one batch as a Parquet file: zstd, row groups of 65,536 rows, equal bytes for equal rows."""
+    table = pa.Table.from_batches([batch]).combine_chunks()
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(
+        sink,
+        table.schema,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=dictionary_columns(batch),
+        write_statistics=True,
+        store_schema=True,
+    ) as writer:
+        writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+    return sink.getvalue().to_pybytes()
+
+
+def dictionary_columns(batch: pa.RecordBatch) -> list[str]:
+    """Choose the columns worth a dictionary: those whose first thousand values repeat.
+
+    The choice depends on the rows alone. Keys and hashes, which never repeat, are the bulk of a state table and
+    would fill a dictionary in vain.
+    """
+    head = batch.slice(0, 1000)
+    return [
+        name
+        for name, column in zip(head.schema.names, head.columns, strict=True)
+        if len(column) and len(column.unique()) <= _NO_DICTIONARY_ABOVE * len(column)
+    ]
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it appears whole or not at all, and survives a crash once it has appeared."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    with draft.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    draft.replace(path)
+
+
+class _WriteUnitFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
+    """Writing of one unit."""
+
+    def __init__(self, dataset: ParquetDataset) -> None:
+        self._dataset = dataset
+
+    def process(self, unit: LedgerUnit) -> Iterator[LedgerUnit]:
+        yield unit if unit.done else self._dataset.write_unit(unit)
+
+
+class WriteToParquet(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
+    """LedgerUnits → the same LedgerUnits, their tables written as staged Parquet files named in their receipts.
+
+    Bounded, any order, fully parallel. A unit written twice replaces its files by equal bytes. Nothing is visible
+    below a table's folder before the build is published. Fails when the disk does.
+    """
+
+    def __init__(self, dataset: ParquetDataset) -> None:
+        """Keep the dataset."""
+        super().__init__()
+        self._dataset = dataset
+
+    def expand(self, units: beam.PCollection[LedgerUnit]) -> beam.PCollection[LedgerUnit]:
+        """Wire the ParDo."""
+        return units | beam.ParDo(_WriteUnitFn(self._dataset)).with_output_types(LedgerUnit)
