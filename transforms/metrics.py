@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -69,7 +69,6 @@ Listener = Callable[[ProgressEvent], None]
 _SECONDS_BETWEEN_EVENTS = 0.2
 _LOG = logging.getLogger(__name__)
 
-_log = logging.getLogger(__name__)
 _listeners: tuple[Listener, ...] = ()
 _lock = threading.Lock()
 
@@ -232,42 +231,3 @@ class LoggingStateReporter:
             self._log.error("Error processing History Archive Snapshot", extra={**fields, "error": str(error)})
         else:
             self._log.info("Finished processing History Archive Snapshot", extra=fields)
-
-
-class BucketCounter:
-    """Counts what a streaming merge has read of its buckets and publishes it as BucketProgress."""
-
-    def __init__(self, checkpoint: int, sizes: Sequence[int | None]) -> None:
-        """Publishes the start.
-
-        Args:
-            checkpoint: ledger of the state.
-            sizes: compressed size of each bucket in bytes, None where it is not known.
-        """
-        self._total = sum(size or 0 for size in sizes)
-        self._buckets = len(sizes)
-        self._bytes = 0
-        self._ended = 0
-        publish(BuildStarted(checkpoint, self._buckets, self._total))
-
-    def read(self, _source: int, count: int) -> None:
-        """Adds `count` compressed bytes of one bucket; -1 says that the bucket is read to its end."""
-        if count < 0:
-            self._ended += 1
-        else:
-            self._bytes += count
-        publish(BucketProgress(self._bytes, self._total, self._ended, self._buckets))
-
-
-def report_algebra(count: int, warnings: Sequence[tuple[str, str, str, str]]) -> None:
-    """Logs one WARNING for records that break the INIT rule, with the first few and the buckets they stand in.
-
-    Args:
-        count: how many there were.
-        warnings: (newer bucket, older bucket, ledger key in hex, what is wrong) of the first of them.
-    """
-    if count == 0:
-        return
-    Metrics.counter("aurora_ingest", "bucket_algebra_warnings").inc(count)
-    shown = "; ".join(f"{text} (newer {newer}, older {older}, key {key})" for newer, older, key, text in warnings[:3])
-    _log.warning("%d bucket records break the INIT rule; newest-wins does not depend on it: %s", count, shown)

@@ -38,7 +38,9 @@ def streamed_units(plan: StateBuildPlan) -> Iterator[LedgerUnit]:
     finished = plan.finished_indexes(RANGE)
     sources = [_kernel.BucketSource(name, "gzip", bytes.fromhex(name)) for name in plan.buckets]
     merger = merger_for(plan, sources, skip_ranges=sorted(finished))
-    progress = metrics.BucketCounter(plan.checkpoint, plan.archive.bucket_sizes(plan.buckets))
+    sizes = plan.archive.bucket_sizes(plan.buckets)
+    metrics.publish(metrics.BuildStarted(plan.checkpoint, len(sizes), sum(size or 0 for size in sizes)))
+    progress = metrics.BucketCounter(len(sizes), sizes)
     reporter = metrics.LoggingStateReporter(_log)
     streams = BucketStreams(lambda source: plan.archive.open_bucket(plan.buckets[source]), progress.read)
     reporter.on_start_state(plan.checkpoint)
