@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.pipeline import AppliedPTransform
 from apache_beam.runners.runner import PipelineState
 
 from aurora_ingest import errors
@@ -59,6 +60,30 @@ def choose_engine(flags: Sequence[str]) -> Engine:
         options = local.local_options(options)
         return Engine(local.FN_API_RUNNER, not local.has_one_process(options), options)
     return Engine(runner, distributed=True, options=options)
+
+
+def steps(graph: Callable[[beam.Pipeline], object], engine: Engine) -> list[str]:
+    """Builds `graph` without running it and returns the names of its outermost steps, in the order of the graph."""
+
+    class Outermost(beam.pipeline.PipelineVisitor):  # type: ignore[misc]  # Beam is untyped
+        def __init__(self) -> None:
+            self.names: dict[str, None] = {}
+
+        def enter_composite_transform(self, transform_node: AppliedPTransform) -> None:
+            self._take(transform_node)
+
+        def visit_transform(self, transform_node: AppliedPTransform) -> None:
+            self._take(transform_node)
+
+        def _take(self, node: AppliedPTransform) -> None:
+            if node.full_label:
+                self.names.setdefault(node.full_label.partition("/")[0])
+
+    pipeline = beam.Pipeline(options=engine.options)
+    graph(pipeline)
+    visitor = Outermost()
+    pipeline.visit(visitor)
+    return list(visitor.names)
 
 
 def run(graph: Callable[[beam.Pipeline], object], engine: Engine) -> None:

@@ -62,6 +62,15 @@ def test_bad_flags_are_refused(flags: list[str], message: str, capsys: pytest.Ca
     assert capsys.readouterr().err == ""
 
 
+def test_steps_are_the_outermost_names_in_order() -> None:
+    def graph(pipeline: beam.Pipeline) -> None:
+        numbers = pipeline | "Number" >> beam.Create([1, 2])
+        _ = numbers | "Write" >> beam.Map(str)
+        _ = numbers | "Count" >> beam.combiners.Count.Globally()
+
+    assert launch.steps(graph, launch.choose_engine([])) == ["Number", "Write", "Count"]
+
+
 def test_a_graph_runs_to_its_end(tmp_path: object) -> None:
     launch.run(lambda pipeline: pipeline | beam.Create([1, 2]) | beam.Map(str), launch.choose_engine([]))
 

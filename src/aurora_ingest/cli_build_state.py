@@ -1,0 +1,332 @@
+"""The command `build-state`: its flags, and what it says."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aurora_ingest.cli_options import BeamCommand, database_option, json_option, logging_options
+from aurora_ingest.errors import UsageError
+
+if TYPE_CHECKING:
+    from aurora_ingest.network import Network
+    from aurora_ingest.runners.launch import Engine
+    from aurora_ingest.transforms.build_plan import StateBuildPlan
+
+_HASH = re.compile(r"[0-9a-fA-F]{64}")
+
+
+def _checkpoint(_ctx: click.Context, _param: click.Parameter, value: str) -> int | None:
+    """Reads a plain ledger number, or `latest` as None."""
+    if value == "latest":
+        return None
+    if not (value.isascii() and value.isdigit()):
+        raise click.BadParameter(f"{value!r} is neither a plain ledger number nor 'latest'")
+    return int(value)
+
+
+def _trusted_ledger(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[int, str] | None:
+    """Reads a ledger number and the hash of its header."""
+    if value is None:
+        return None
+    sequence, _, digest = value.partition(":")
+    if not (sequence.isascii() and sequence.isdigit()) or not _HASH.fullmatch(digest):
+        raise click.BadParameter(f"{value!r} is not N:HASH, a ledger number and 64 hexadecimal digits")
+    return int(sequence), digest.lower()
+
+
+def _tables(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """Reads names of tables with commas between them."""
+    if value is None:
+        return None
+    names = tuple(name.strip() for name in value.split(",") if name.strip())
+    if not names:
+        raise click.BadParameter("names no table")
+    return names
+
+
+@click.command("build-state", cls=BeamCommand, short_help="Make exact tables from a history archive's checkpoint.")
+@click.option(
+    "--network",
+    "network_name",
+    envvar="AURORA_NETWORK",
+    metavar="NAME",
+    show_envvar=True,
+    help="A well-known network (pubnet, testnet, futurenet, …): its passphrase, archives and root path.",
+)
+@click.option(
+    "--network-passphrase",
+    envvar="AURORA_NETWORK_PASSPHRASE",
+    metavar="TEXT",
+    show_envvar=True,
+    help="Passphrase of any other network; beside --network it replaces the passphrase and keeps the rest.",
+)
+@click.option(
+    "--history-archive-url",
+    "archive_urls",
+    envvar="AURORA_HISTORY_ARCHIVE_URL",
+    metavar="URL",
+    multiple=True,
+    show_envvar=True,
+    help="A mirror of the history archive: file://, http(s):// or gs://. Repeat it for more mirrors.",
+)
+@click.option(
+    "--checkpoint",
+    envvar="AURORA_CHECKPOINT",
+    callback=_checkpoint,
+    default="latest",
+    metavar="N|latest",
+    show_default=True,
+    show_envvar=True,
+    help="The ledger whose state is built; it has to be a checkpoint.",
+)
+@click.option(
+    "--checkpoint-frequency",
+    envvar="AURORA_CHECKPOINT_FREQUENCY",
+    type=click.IntRange(min=2),
+    metavar="LEDGERS",
+    show_envvar=True,
+    help="Ledgers per checkpoint; 64 on every public network.",
+)
+@click.option(
+    "--trusted-ledger",
+    envvar="AURORA_TRUSTED_LEDGER",
+    callback=_trusted_ledger,
+    metavar="N:HASH",
+    show_envvar=True,
+    help="A ledger of this checkpoint and its hash, known from a source that you trust; the archive has to agree.",
+)
+@database_option
+@click.option(
+    "--parquet",
+    "parquet_dir",
+    envvar="AURORA_PARQUET",
+    metavar="DIR",
+    show_envvar=True,
+    help="Folder of the Parquet datasets; each table has its own folder there.",
+)
+@click.option(
+    "--tables",
+    envvar="AURORA_TABLES",
+    callback=_tables,
+    metavar="NAME,…",
+    show_envvar=True,
+    help="Only these tables; all of them if not given.",
+)
+@click.option(
+    "--resume",
+    envvar="AURORA_RESUME",
+    is_flag=True,
+    show_envvar=True,
+    help="Go on with an unfinished build: finished key ranges are not done again.",
+)
+@click.option(
+    "--abandon",
+    envvar="AURORA_ABANDON",
+    is_flag=True,
+    show_envvar=True,
+    help="Drop an unfinished build with its staging tables first.",
+)
+@click.option(
+    "--takeover-after",
+    envvar="AURORA_TAKEOVER_AFTER",
+    type=click.FloatRange(min=1),
+    default=30.0,
+    metavar="SECONDS",
+    show_default=True,
+    show_envvar=True,
+    help="Silence of another builder after which --resume may take its build over.",
+)
+@click.option(
+    "--bucket-cache",
+    "cache_dir",
+    envvar="AURORA_BUCKET_CACHE",
+    metavar="DIR",
+    show_envvar=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder in which downloaded buckets are kept, for the next build and for --resume.",
+)
+@click.option(
+    "--work-dir",
+    envvar="AURORA_WORK_DIR",
+    metavar="DIR",
+    show_envvar=True,
+    help="Folder for intermediate files; on an engine a place that all workers share.",
+)
+@click.option(
+    "--spread/--stream",
+    "spread",
+    envvar="AURORA_SPREAD",
+    default=None,
+    show_envvar=True,
+    help="Spread key ranges over workers, or read in one streaming merge. Left out: spread on an engine only.",
+)
+@click.option(
+    "--strict-bucket-algebra",
+    envvar="AURORA_STRICT_BUCKET_ALGEBRA",
+    is_flag=True,
+    show_envvar=True,
+    help="Stop at a record that breaks the INIT rule of the bucket list; without it such records are counted.",
+)
+@click.option(
+    "--dry-run",
+    envvar="AURORA_DRY_RUN",
+    is_flag=True,
+    show_envvar=True,
+    help="Verify the checkpoint, print ledger, tables, runner and steps, and write nothing.",
+)
+@json_option
+@logging_options
+@click.pass_context
+def build_state_command(
+    ctx: click.Context,
+    /,
+    *,
+    network_name: str | None,
+    network_passphrase: str | None,
+    archive_urls: tuple[str, ...],
+    checkpoint: int | None,
+    checkpoint_frequency: int | None,
+    db_url: str | None,
+    spread: bool | None,
+    dry_run: bool,
+    as_json: bool,
+    **rest: Any,
+) -> None:
+    r"""Make exact tables from one checkpoint of a history archive.
+
+    Every byte is proved from the checkpoint's ledger header before anything becomes visible. The tables go to a
+    database (--db-url), to Parquet (--parquet) or to both. Flags of Apache Beam stand after --, for example
+    -- --runner=FlinkRunner; without them everything runs in this process.
+
+    \b
+    Example:
+      aurora-ingest build-state --network testnet --db-url sqlite:///testnet.db
+    """
+    network = _network(network_name, network_passphrase, checkpoint_frequency)
+    urls = archive_urls or network.archive_urls
+    if not urls:
+        raise UsageError(f"network {network.name} has no archive that is known: give --history-archive-url")
+    if db_url is None and rest["parquet_dir"] is None:
+        raise UsageError("a state build needs a target: give --db-url, --parquet or both")
+    from aurora_ingest.pipelines import build_state
+    from aurora_ingest.pipelines.options import BuildStateOptions
+    from aurora_ingest.runners import launch
+
+    engine = launch.choose_engine(ctx.meta.get(BeamCommand.FLAGS, ()))
+    _check_engine(engine, db_url, rest["work_dir"])
+    plan = build_state.plan_state_build(
+        BuildStateOptions(
+            network=network,
+            archive_urls=urls,
+            checkpoint=checkpoint,
+            db_url=db_url,
+            spread=engine.distributed if spread is None else spread,
+            **rest,
+        )
+    )
+    if dry_run:
+        _print_plan(
+            plan,
+            engine,
+            launch.steps(lambda pipeline: build_state.build_state(pipeline, plan), engine),
+            as_json=as_json,
+        )
+        return
+    plan = build_state.open_sinks(plan)
+    from aurora_ingest.cli_progress import show_progress
+
+    with show_progress() as progress:
+        launch.run(lambda pipeline: build_state.build_state(pipeline, plan), engine)
+    _print_summary(plan, progress.rows, as_json=as_json)
+
+
+def _network(name: str | None, passphrase: str | None, frequency: int | None) -> Network:
+    """Returns the network that the flags describe.
+
+    Raises:
+        UsageError: neither a name nor a passphrase, or an unknown name.
+    """
+    from dataclasses import replace
+
+    from aurora_ingest.network import Network
+
+    if name is not None:
+        network = Network.named(name)
+        if passphrase is not None and passphrase != network.passphrase:
+            network = replace(network, passphrase=passphrase, name="custom", archive_urls=())
+    elif passphrase is not None:
+        network = Network.for_passphrase(passphrase)
+    else:
+        raise UsageError("which network? Give --network NAME or --network-passphrase TEXT")
+    return network if frequency is None else network.with_checkpoint_frequency(frequency)
+
+
+def _check_engine(engine: Engine, db_url: str | None, work_dir: str | None) -> None:
+    """Refuses targets that workers in other processes cannot share.
+
+    Raises:
+        UsageError: SQLite, or no work directory, on a distributed engine.
+    """
+    if not engine.distributed:
+        return
+    if db_url is not None and db_url.startswith("sqlite"):
+        raise UsageError(
+            f"{engine.name} has workers in other processes and SQLite has one writer: "
+            "give a postgresql:// URL, or leave the runner out"
+        )
+    if work_dir is None:
+        raise UsageError(f"{engine.name} has workers in other processes: give a --work-dir that all of them share")
+
+
+def _print_plan(plan: StateBuildPlan, engine: Engine, steps: Sequence[str], *, as_json: bool) -> None:
+    facts: dict[str, Any] = {
+        "network": plan.network.passphrase,
+        "checkpoint": plan.checkpoint,
+        "ledger_hash": plan.ledger_hash,
+        "protocol_version": plan.protocol_version,
+        "buckets": len(plan.buckets),
+        "build_id": plan.build_id,
+        "runner": engine.name,
+        "reading": "key ranges spread over workers" if plan.spread else "one streaming merge",
+        "database": _without_password(plan.db_url),
+        "parquet": plan.parquet_dir,
+        "work_dir": plan.work_dir,
+        "tables": list(plan.tables),
+        "steps": list(steps),
+    }
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    for name, value in facts.items():
+        if isinstance(value, list):
+            click.echo(f"{name}:")
+            for each in value:
+                click.echo(f"  {each}")
+        else:
+            click.echo(f"{name + ':':<18}{'-' if value is None else value}")
+
+
+def _without_password(db_url: str | None) -> str | None:
+    return None if db_url is None else re.sub(r"(//[^/@:]*):[^@/]*@", r"\1:***@", db_url)
+
+
+def _print_summary(plan: StateBuildPlan, rows: dict[str, int] | None, *, as_json: bool) -> None:
+    """Prints what became visible; engines whose workers are elsewhere tell no rows, then only the ledger is said."""
+    if as_json:
+        summary = {
+            "checkpoint": plan.checkpoint,
+            "ledger_hash": plan.ledger_hash,
+            "build_id": plan.build_id,
+            "rows": rows,
+        }
+        click.echo(json.dumps(summary))
+        return
+    from aurora_ingest.cli_output import print_rows
+
+    print_rows(f"State at ledger {plan.checkpoint}", rows or {})

@@ -1,0 +1,105 @@
+"""Flags that several commands share, and the command class that keeps Beam's flags apart from ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import click
+
+from aurora_ingest import cli_logging
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+DEBUG: Final = "aurora_ingest.debug"
+"""Where the context keeps whether a failure shows its traceback."""
+
+
+class BeamCommand(click.Command):
+    """A command that takes our flags before ``--`` and flags of Apache Beam after it."""
+
+    FLAGS: Final = "aurora_ingest.beam_flags"
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keeps what stands after the first ``--`` in the context and parses the rest."""
+        if "--" in args:
+            cut = args.index("--")
+            ctx.meta[self.FLAGS] = tuple(args[cut + 1 :])
+            args = args[:cut]
+        return super().parse_args(ctx, args)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Adds Beam's flags to the usage line."""
+        return [*super().collect_usage_pieces(ctx), "[-- BEAM FLAGS]"]
+
+
+def database_option(function: _Function) -> _Function:
+    """Adds ``--db-url``."""
+    return click.option(
+        "--db-url",
+        envvar="AURORA_DB_URL",
+        metavar="URL",
+        show_envvar=True,
+        help="The database: postgresql://user@host/name or sqlite:///file.db.",
+    )(function)
+
+
+def json_option(function: _Function) -> _Function:
+    """Adds ``--json``."""
+    return click.option("--json", "as_json", envvar="AURORA_JSON", is_flag=True, show_envvar=True, help="Print JSON.")(
+        function
+    )
+
+
+def logging_options(function: _Function) -> _Function:
+    """Adds the flags of the log on standard error; they act as soon as they are parsed and do not reach the command."""
+    for option in (
+        click.option(
+            "--debug",
+            envvar="AURORA_DEBUG",
+            is_flag=True,
+            show_envvar=True,
+            expose_value=False,
+            is_eager=True,
+            callback=_remember_debug,
+            help="Log everything, and show the traceback of a failure.",
+        ),
+        click.option(
+            "--log-level",
+            envvar="AURORA_LOG_LEVEL",
+            type=click.Choice(cli_logging.LEVELS),
+            default="info",
+            show_default=True,
+            show_envvar=True,
+            expose_value=False,
+            callback=_configure,
+            help="The least level of the lines on standard error.",
+        ),
+        click.option(
+            "--log-format",
+            envvar="AURORA_LOG_FORMAT",
+            type=click.Choice(["text", "json"]),
+            default="text",
+            show_default=True,
+            show_envvar=True,
+            expose_value=False,
+            is_eager=True,
+            callback=_remember_format,
+            help="Lines for people or one JSON object per line.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def _remember_debug(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    ctx.meta[DEBUG] = value
+    ctx.find_root().obj.debug = value
+
+
+def _remember_format(ctx: click.Context, param: click.Parameter, value: str) -> None:
+    ctx.meta[f"aurora_ingest.{param.name}"] = value
+
+
+def _configure(ctx: click.Context, _param: click.Parameter, value: str) -> None:
+    cli_logging.configure(ctx.meta["aurora_ingest.log_format"], value, debug=ctx.meta[DEBUG])
