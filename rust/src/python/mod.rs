@@ -1,7 +1,34 @@
-//! The Python face of the kernel (`aurora_ingest._kernel`).
+//! The Python face of the kernel (`aurora_ingest._kernel`); its truth is `_kernel.pyi`.
+
+mod arrow;
+mod cutter;
+mod decoder;
+mod errors;
+mod functions;
+mod merger;
+mod options;
+
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 #[pymodule]
-fn _kernel(_m: &Bound<'_, PyModule>) -> PyResult<()> {
+fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add("XdrError", py.get_type::<errors::XdrError>())?;
+    module.add("HashMismatch", py.get_type::<errors::HashMismatch>())?;
+    module.add("OrderError", py.get_type::<errors::OrderError>())?;
+    module.add("AlgebraError", py.get_type::<errors::AlgebraError>())?;
+    module.add("ENTRY_TYPES", PyTuple::new(py, crate::rows::ENTRY_TYPES)?)?;
+    module.add_class::<arrow::ArrowBatch>()?;
+    module.add_class::<arrow::ArrowArray>()?;
+    module.add_class::<arrow::ArrowSchema>()?;
+    module.add_class::<decoder::BucketDecoder>()?;
+    module.add_class::<cutter::BucketCutter>()?;
+    module.add_class::<cutter::Segment>()?;
+    module.add_class::<merger::BucketSource>()?;
+    module.add_class::<merger::BucketMerger>()?;
+    module.add_class::<merger::MergedRange>()?;
+    module.add_function(wrap_pyfunction!(decoder::read_bucket, module)?)?;
+    module.add_function(wrap_pyfunction!(functions::entry_schema, module)?)?;
     Ok(())
 }
