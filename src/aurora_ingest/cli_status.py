@@ -28,10 +28,10 @@ def status_command(*, db_url: str | None, as_json: bool) -> None:
     Example:
       aurora-ingest status --db-url sqlite:///testnet.db
     """
-    from aurora_ingest.db.cursor import CURRENT_VERSION
-    from aurora_ingest.db.status import read_status
+    with connected(db_url) as engine:
+        from aurora_ingest.db.cursor import CURRENT_VERSION
+        from aurora_ingest.db.status import read_status
 
-    with _connected(db_url) as engine:
         status = read_status(engine)
     if as_json:
         click.echo(json.dumps({**dataclasses.asdict(status), "current_version": CURRENT_VERSION}, default=str))
@@ -62,9 +62,9 @@ def migrate_command(*, db_url: str | None) -> None:
 
     A database that Horizon has migrated is refused.
     """
-    from aurora_ingest.db import schema
+    with connected(db_url) as engine:
+        from aurora_ingest.db import schema
 
-    with _connected(db_url) as engine:
         schema.migrate(engine)
         click.echo(f"schema is at {schema.status(engine).current}")
 
@@ -75,9 +75,9 @@ def migrate_command(*, db_url: str | None) -> None:
 @logging_options
 def schema_status_command(*, db_url: str | None, as_json: bool) -> None:
     """Show the schema revision of a database and the one that this version needs."""
-    from aurora_ingest.db import schema
+    with connected(db_url) as engine:
+        from aurora_ingest.db import schema
 
-    with _connected(db_url) as engine:
         status = schema.status(engine)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(status)))
@@ -87,7 +87,7 @@ def schema_status_command(*, db_url: str | None, as_json: bool) -> None:
 
 
 @contextmanager
-def _connected(db_url: str | None) -> Iterator[Engine]:
+def connected(db_url: str | None) -> Iterator[Engine]:
     """Opens the database and closes it after the block.
 
     Raises:
