@@ -1,0 +1,173 @@
+"""Writes `sort_key_<Type>` and what reads a ledger key out of an entry: bytes whose order is core's order of ledger keys."""
+
+from __future__ import annotations
+
+from definitions import Definition, Definitions, DefinitionsError, TypeTree
+from emit_skip import SkipWriter, bound, ranges
+
+ROOT = "LedgerKey"
+
+
+class SortKeyWriter:
+    """Turns `LedgerKey` and all that it contains into writers of order-preserving bytes."""
+
+    def __init__(self, definitions: Definitions) -> None:
+        self.definitions = definitions
+        self.skips = SkipWriter(definitions)
+
+    def names(self) -> list[str]:
+        """Returns the types that get a writer, in the order of the definitions."""
+        wanted = self.definitions.reachable(ROOT) | {ROOT}
+        return [
+            name
+            for name, d in self.definitions.by_name.items()
+            if name in wanted and not self.definitions.is_simple(name) and d["kind"] != "enum"
+        ]
+
+    def function(self, name: str) -> str:
+        """Returns the writer for one named type."""
+        definition = self.definitions.by_name[name]
+        body = {"union": self.union, "struct": self.struct, "typedef": self.typedef}[definition["kind"]](definition)
+        if name in self.definitions.counted:
+            body = f'c.enter("{name}")?;\n{body}\nc.leave();'
+        return f"pub fn sort_key_{name}(c: &mut Cur<'_>, out: &mut Vec<u8>) -> X<()> {{\n{body}\nOk(())\n}}\n"
+
+    def union(self, definition: Definition) -> str:
+        """Returns the body for a union: the discriminant in signed order, then the arm."""
+        name = definition["name"]
+        arms: dict[str, list[int]] = {}
+        for arm in definition["arms"]:
+            body = self.flush(self.steps(arm["type"], f"{name}.{arm['name']}")) if arm.get("type") else ""
+            arms.setdefault(body, []).extend(case["value"] for case in arm["cases"])
+        # The type of a ledger key stands as it is: its values are never negative, and readers of keys look at it.
+        push = "order::unsigned(out, &v.to_be_bytes());" if name == ROOT else "order::signed(out, v as i32);"
+        lines = [f'let v = c.word("{name}")?;', push, "match v as i32 {"]
+        lines += [f"{ranges(values)} => {{ {body} }}" for body, values in arms.items()]
+        lines += [f'_ => return Err(c.bad_union("{name}")),', "}"]
+        return "\n".join(lines)
+
+    def struct(self, definition: Definition) -> str:
+        """Returns the body for a struct: its fields in order."""
+        steps: list[str | tuple[int, str]] = []
+        for field in definition["fields"]:
+            steps += self.steps(field["type"], f"{definition['name']}.{field['name']}")
+        return self.flush(steps)
+
+    def typedef(self, definition: Definition) -> str:
+        """Returns the body for a typedef."""
+        return self.flush(self.steps(definition["type"], definition["name"]))
+
+    @staticmethod
+    def flush(steps: list[str | tuple[int, str]]) -> str:
+        """Joins neighbouring bytes that are copied as they are."""
+        lines = SkipWriter.flush(steps)
+        return "\n".join(
+            line.replace("c.skip(", "order::unsigned(out, c.take(").replace(")?;", ")?);")
+            if line.startswith("c.skip(")
+            else line
+            for line in lines
+        )
+
+    def steps(self, tree: TypeTree, what: str) -> list[str | tuple[int, str]]:
+        """Returns what writes one value: statements, and (size, name) for bytes that are copied."""
+        if tree["kind"] == "ref" and self.definitions.is_simple(tree["name"]):
+            tree = self.definitions.resolve(tree)
+        match tree["kind"]:
+            case "ref":
+                definition = self.definitions.by_name[tree["name"]]
+                if definition["kind"] == "enum":
+                    pattern = ranges([m["value"] for m in definition["members"]])
+                    return [
+                        f'let v = c.word("{what}")? as i32;\nc.member(matches!(v, {pattern}), "{what}")?;\n'
+                        "order::signed(out, v);"
+                    ]
+                return [f"sort_key_{tree['name']}(c, out)?;"]
+            case "unsigned_int":
+                return [(4, what)]
+            case "unsigned_hyper":
+                return [(8, what)]
+            case "int":
+                return [f'order::signed(out, c.word("{what}")? as i32);']
+            case "hyper":
+                return [f'order::signed_hyper(out, c.take(8, "{what}")?);']
+            case "bool":
+                return [f'out.push(u8::from(c.flag("{what}")?));']
+            case "opaque_fixed":
+                return [(tree["size"], what)] if tree["size"] % 4 == 0 else [
+                    f'order::unsigned(out, c.padded({tree["size"]}, "{what}")?);'
+                ]  # fmt: skip
+            case "opaque_var" | "string":
+                return [f'order::bytes(out, c.bytes({bound(tree)}, "{what}")?);']
+            case "optional":
+                inner = self.flush(self.steps(tree["element"], what))
+                return [f'if c.flag("{what}")? {{ out.push(1); {inner} }} else {{ out.push(0); }}']
+            case "var_array":
+                smallest = self.definitions.smallest(tree["element"])
+                inner = self.flush(self.steps(tree["element"], what))
+                length = f'c.length({bound(tree)}, {smallest}, "{what}")?'
+                return [f"for _ in 0..{length} {{ out.push(1); {inner} }}\nout.push(0);"]
+        raise DefinitionsError(f"{what}: no sort key is defined for {tree}")
+
+    def of_entry(self) -> str:
+        """Returns `ledger_key_of_entry` and `sort_key_of_entry`, checked against the definitions."""
+        arms = [self._arm(arm) for arm in self.definitions.by_name[ROOT]["arms"]]
+        keys = "\n".join(f"{value} => {{ {prefix} start = c.pos; {skips} }}" for value, prefix, skips, _ in arms)
+        sorts = "\n".join(f"{value} => {{ {prefix} {sort} }}" for value, prefix, _, sort in arms)
+        return f"""
+/// Appends the canonical XDR of the `LedgerKey` of a validated `LedgerEntry` to `out`.
+///
+/// # Errors
+/// Whatever is wrong up to the end of the key's fields; never on a validated entry.
+pub fn ledger_key_of_entry(entry: &[u8], out: &mut Vec<u8>) -> X<()> {{
+    let c = &mut Cur::new(entry);
+    c.skip(4, "LedgerEntry.lastModifiedLedgerSeq")?;
+    let kind = c.word("LedgerEntryData")?;
+    let start;
+    match kind as i32 {{ {keys} _ => return Err(c.bad_enum("LedgerEntryData")), }}
+    out.extend_from_slice(&kind.to_be_bytes());
+    out.extend_from_slice(c.slice_from(start));
+    Ok(())
+}}
+
+/// Appends the sort key of a validated `LedgerEntry` to `out`: `sort_key_LedgerKey` of its key, without writing that first.
+///
+/// # Errors
+/// Whatever is wrong up to the end of the key's fields; never on a validated entry.
+pub fn sort_key_of_entry(entry: &[u8], out: &mut Vec<u8>) -> X<()> {{
+    let c = &mut Cur::new(entry);
+    c.skip(4, "LedgerEntry.lastModifiedLedgerSeq")?;
+    let kind = c.word("LedgerEntryData")?;
+    out.extend_from_slice(&kind.to_be_bytes());
+    match kind as i32 {{ {sorts} _ => return Err(c.bad_enum("LedgerEntryData")), }}
+    Ok(())
+}}
+"""
+
+    def _arm(self, arm: Definition) -> tuple[int, str, str, str]:
+        """Returns an entry type, what passes over the fields before its key, over the key's, and what sorts them.
+
+        Raises:
+            DefinitionsError: the key's fields do not stand together and in order in the entry.
+        """
+        value = arm["cases"][0]["value"]
+        key_fields = self.definitions.by_name[arm["type"]["name"]]["fields"]
+        data = next(
+            a for a in self.definitions.by_name["LedgerEntryData"]["arms"] if a["cases"][0]["value"] == value
+        )  # fmt: skip
+        entry = self.definitions.by_name[data["type"]["name"]]
+        if entry["kind"] == "union":  # a config setting's key is its discriminant
+            if [f["type"] for f in key_fields] != [entry["discriminant"]["type"]]:
+                raise DefinitionsError(f"{arm['type']['name']} is not the discriminant of {entry['name']}")
+            fields, first = key_fields, 0
+        else:
+            fields = entry["fields"]
+            first = next(i for i, f in enumerate(fields) if f == key_fields[0])
+        found = fields[first : first + len(key_fields)]
+        if found != key_fields:
+            raise DefinitionsError(f"{entry['name']} has {found} where {arm['type']['name']} has {key_fields}")
+        before = self.skips.flush([s for f in fields[:first] for s in self.skips.steps(f["type"], entry["name"])])
+        own = self.skips.flush(
+            [s for f in found for s in self.skips.steps(f["type"], f"{entry['name']}.{f['name']}")]
+        )  # fmt: skip
+        sort = self.flush([s for f in found for s in self.steps(f["type"], f"{entry['name']}.{f['name']}")])
+        return value, " ".join(before), " ".join(own), sort
