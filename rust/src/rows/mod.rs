@@ -1,58 +1,38 @@
 //! Rows: validated ledger entries become one Arrow table per entry type.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod account;
+mod asset_contract;
+mod claimable_balance;
+pub(crate) mod column;
+mod common;
+mod config_setting;
+mod contract_code;
+mod contract_data;
+mod data;
+mod dead;
+mod liquidity_pool;
+mod list;
+mod offer;
+mod predicate;
+mod projection;
+pub(crate) mod reader;
+mod sep51;
+mod trust_line;
+mod ttl;
+
 use std::fmt;
 
-use arrow_array::RecordBatch;
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::SchemaRef;
 
-/// Names of the ten entry tables; the index is the XDR `LedgerEntryType`.
-pub const ENTRY_TYPES: [&str; 10] = [
-    "account",
-    "trust_line",
-    "offer",
-    "data",
-    "claimable_balance",
-    "liquidity_pool",
-    "contract_data",
-    "contract_code",
-    "config_setting",
-    "ttl",
-];
+use crate::xdr::XdrReject;
+use column::Columns;
+use common::Entry;
+pub use projection::{DEAD, ENTRY_TYPES, Projection, UnknownName, projected_schema, schema};
+use reader::{Read, Reader};
 
-/// Name of the table of dead keys, which only the decoder of one bucket fills.
-pub const DEAD: &str = "dead";
-
-/// Which tables are built, and which of their columns.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Projection {
-    tables: BTreeMap<&'static str, Option<BTreeSet<String>>>,
-}
-
-/// A table or a column that does not exist.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownName {
-    /// The table asked for.
-    pub table: String,
-    /// The column asked for; `None` when the table itself is unknown.
-    pub column: Option<String>,
-}
-
-impl fmt::Display for UnknownName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.column {
-            Some(column) => write!(f, "entry table {} has no column {column}", self.table),
-            None => write!(
-                f,
-                "there is no entry table {}; there are {} and {DEAD}",
-                self.table,
-                ENTRY_TYPES.join(", ")
-            ),
-        }
-    }
-}
-
-impl std::error::Error for UnknownName {}
+/// No column grows by more than this many bytes per byte of XDR; the dearest is the JSON of absolute times.
+const LARGEST_GROWTH: usize = 8;
 
 /// Why an entry did not become a row; nothing of it is then in any table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,45 +48,73 @@ pub enum RowError {
     TooLarge,
 }
 
-impl Projection {
-    /// Returns the projection of all columns of the ten entry tables and of `dead`.
-    pub fn all() -> Self {
-        let mut all = Self::entries();
-        all.tables.insert(DEAD, None);
-        all
+impl fmt::Display for RowError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RowError::Unreadable { what, pos } => write!(f, "{what} at byte {pos}: not of the form that was validated"),
+            RowError::TooLarge => {
+                let limit = i32::MAX as usize / LARGEST_GROWTH;
+                write!(
+                    f,
+                    "the entries of one batch exceed {limit} bytes; lower batch_bytes or max_record"
+                )
+            }
+        }
     }
+}
 
-    /// Returns the projection of all columns of the ten entry tables.
-    pub fn entries() -> Self {
+impl std::error::Error for RowError {}
+
+impl From<XdrReject> for RowError {
+    fn from(reject: XdrReject) -> Self {
+        RowError::Unreadable {
+            what: reject.what,
+            pos: reject.pos,
+        }
+    }
+}
+
+/// A table of one entry type, being filled.
+trait EntryTable: Send + Sync {
+    /// Reads the rest of an entry, from its data on, and only then adds its row.
+    fn push(&mut self, entry: &Entry, reader: &mut Reader) -> Read<()>;
+    /// Appends the arrays of the selected columns, in order, and starts anew.
+    fn take(&mut self, out: &mut Vec<ArrayRef>);
+}
+
+/// A table that is built.
+struct Slot<T> {
+    name: &'static str,
+    schema: SchemaRef,
+    rows: usize,
+    table: T,
+}
+
+impl<T> Slot<T> {
+    fn new(name: &'static str, schema: SchemaRef, table: T) -> Self {
         Self {
-            tables: ENTRY_TYPES.into_iter().map(|table| (table, None)).collect(),
+            name,
+            schema,
+            rows: 0,
+            table,
         }
     }
 
-    /// Adds a table with these columns, or with all of them.
-    ///
-    /// # Errors
-    /// The table or one of the columns does not exist.
-    pub fn add<S: AsRef<str>>(&mut self, table: &str, columns: Option<&[S]>) -> Result<(), UnknownName> {
-        let _ = (table, columns);
-        Ok(())
-    }
-
-    /// Says whether the table is built.
-    pub fn has_table(&self, table: &str) -> bool {
-        self.tables.contains_key(table)
-    }
-
-    /// Says whether the column of the table is built.
-    pub fn has_column(&self, table: &str, column: &str) -> bool {
-        self.tables
-            .get(table)
-            .is_some_and(|columns| columns.as_ref().is_none_or(|columns| columns.contains(column)))
+    fn batch(&mut self, take: impl FnOnce(&mut T, &mut Vec<ArrayRef>)) -> (&'static str, RecordBatch) {
+        let mut arrays = Vec::with_capacity(self.schema.fields().len());
+        take(&mut self.table, &mut arrays);
+        let options = RecordBatchOptions::new().with_row_count(Some(std::mem::take(&mut self.rows)));
+        let batch = RecordBatch::try_new_with_options(SchemaRef::clone(&self.schema), arrays, &options)
+            .expect("a table's columns have its schema and all have its rows");
+        (self.name, batch)
     }
 }
 
 /// The tables of one batch, being filled.
 pub struct RowTables {
+    /// By `LedgerEntryType`.
+    tables: [Option<Slot<Box<dyn EntryTable>>>; ENTRY_TYPES.len()],
+    dead: Option<Slot<dead::DeadKeys>>,
     rows: usize,
     bytes: usize,
 }
@@ -114,14 +122,27 @@ pub struct RowTables {
 impl RowTables {
     /// Makes empty tables; `network_id` is needed only to recognise asset contracts.
     pub fn new(projection: &Projection, network_id: Option<[u8; 32]>) -> Self {
-        let _ = (projection, network_id);
-        Self { rows: 0, bytes: 0 }
+        let tables = std::array::from_fn(|entry_type| {
+            let name = ENTRY_TYPES[entry_type];
+            let schema = projected_schema(projection, name)?;
+            let select = |column: &str| projection.has_column(name, column);
+            Some(Slot::new(name, schema, new_table(entry_type, &select, network_id)))
+        });
+        let dead = projected_schema(projection, DEAD).map(|schema| {
+            let columns = dead::DeadKeys::new("", &|column| projection.has_column(DEAD, column));
+            Slot::new(DEAD, schema, columns)
+        });
+        Self {
+            tables,
+            dead,
+            rows: 0,
+            bytes: 0,
+        }
     }
 
     /// Says whether rows of this `LedgerEntryType` are built: if not, the caller need not make a key for `push`.
     pub fn wants(&self, entry_type: i32) -> bool {
-        let _ = entry_type;
-        false
+        usize::try_from(entry_type).is_ok_and(|at| self.tables.get(at).is_some_and(Option::is_some))
     }
 
     /// Adds the row of a `LedgerEntry` that the generated skipper accepted; nothing if its table is not built.
@@ -129,16 +150,40 @@ impl RowTables {
     /// # Errors
     /// See [`RowError`]; the tables are then as before.
     pub fn push(&mut self, entry: &[u8], ledger_key: &[u8], bucket_entry_type: i8) -> Result<(), RowError> {
-        let _ = (entry, ledger_key, bucket_entry_type);
+        let mut reader = Reader::new(entry);
+        let last_modified = reader.u32("LedgerEntry.lastModifiedLedgerSeq")?;
+        let entry_type = reader.u32("LedgerEntry.data")?;
+        let Some(table) = self.tables.get_mut(entry_type as usize) else {
+            return reader.refuse("LedgerEntry.data");
+        };
+        let Some(slot) = table else { return Ok(()) };
+        let bytes = bytes_after(self.bytes, entry.len() + ledger_key.len())?;
+        slot.table.push(
+            &Entry {
+                xdr: entry,
+                key: ledger_key,
+                bucket_entry_type,
+                last_modified,
+            },
+            &mut reader,
+        )?;
+        slot.rows += 1;
+        self.rows += 1;
+        self.bytes = bytes;
         Ok(())
     }
 
-    /// Adds a validated key to the table `dead`.
+    /// Adds a validated key to the table `dead`; nothing if that is not built.
     ///
     /// # Errors
     /// See [`RowError`]; the tables are then as before.
     pub fn push_dead(&mut self, ledger_key: &[u8], bucket_entry_type: i8) -> Result<(), RowError> {
-        let _ = (ledger_key, bucket_entry_type);
+        let Some(slot) = &mut self.dead else { return Ok(()) };
+        let bytes = bytes_after(self.bytes, ledger_key.len())?;
+        slot.table.push(ledger_key, bucket_entry_type)?;
+        slot.rows += 1;
+        self.rows += 1;
+        self.bytes = bytes;
         Ok(())
     }
 
@@ -154,18 +199,39 @@ impl RowTables {
 
     /// Returns all tables of the projection, empty ones too, and starts anew with the capacities learnt.
     pub fn take(&mut self) -> Vec<(&'static str, RecordBatch)> {
-        Vec::new()
+        self.rows = 0;
+        self.bytes = 0;
+        let mut batches: Vec<_> = self
+            .tables
+            .iter_mut()
+            .flatten()
+            .map(|slot| slot.batch(|t, out| t.take(out)))
+            .collect();
+        batches.extend(self.dead.as_mut().map(|slot| slot.batch(|t, out| t.take(out))));
+        batches
     }
 }
 
-/// Returns the whole schema of a table.
-pub fn schema(table: &str) -> Option<SchemaRef> {
-    let _ = table;
-    None
+fn bytes_after(held: usize, more: usize) -> Result<usize, RowError> {
+    let bytes = held + more;
+    if bytes > i32::MAX as usize / LARGEST_GROWTH {
+        Err(RowError::TooLarge)
+    } else {
+        Ok(bytes)
+    }
 }
 
-/// Returns the schema of a table under a projection; `None` when it is not built.
-pub fn projected_schema(projection: &Projection, table: &str) -> Option<SchemaRef> {
-    let _ = projection;
-    schema(table)
+fn new_table(entry_type: usize, select: &dyn Fn(&str) -> bool, network_id: Option<[u8; 32]>) -> Box<dyn EntryTable> {
+    match entry_type {
+        0 => Box::new(account::Accounts::new("", select)),
+        1 => Box::new(trust_line::TrustLines::new("", select)),
+        2 => Box::new(offer::Offers::new("", select)),
+        3 => Box::new(data::DataEntries::new("", select)),
+        4 => Box::new(claimable_balance::ClaimableBalances::new(select)),
+        5 => Box::new(liquidity_pool::LiquidityPools::new("", select)),
+        6 => Box::new(contract_data::ContractData::new(select, network_id)),
+        7 => Box::new(contract_code::ContractCodes::new("", select)),
+        8 => Box::new(config_setting::ConfigSettings::new(select)),
+        _ => Box::new(ttl::Ttls::new("", select)),
+    }
 }

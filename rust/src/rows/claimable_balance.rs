@@ -1,0 +1,128 @@
+//! Rows of claimable balances.
+
+use super::EntryTable;
+use super::column::{Columns, Int32, Int64, Text, columns};
+use super::common::{AssetColumns, Common, Entry, Extension, push_account};
+use super::list::Claimants;
+use super::predicate;
+use super::reader::{Read, Reader};
+use super::sep51;
+use crate::asset::Asset;
+use crate::strkey::{self, Kind};
+use crate::text;
+use crate::xdr::generated::skip_ClaimPredicate;
+
+columns! {
+    /// The columns of `claimable_balance`.
+    Balances {
+        common: Common,
+        balance_id: Text,
+        claimants: Claimants,
+        claimants_json: Text,
+        asset: AssetColumns<false>,
+        amount: Int64,
+        flags: Int64,
+        ext_version: Int32,
+    }
+}
+
+/// The table `claimable_balance`; the JSON of a row is made here before the row is added.
+pub struct ClaimableBalances {
+    columns: Balances,
+    /// Horizon's JSON of all claimants.
+    json: Vec<u8>,
+    /// The SEP-51 JSON of all predicates, one behind the other.
+    predicates: String,
+}
+
+struct Claimant<'a> {
+    destination: &'a [u8; 32],
+    /// Where the predicate's JSON ends in `predicates`.
+    json_end: usize,
+}
+
+impl ClaimableBalances {
+    pub fn new(select: &dyn Fn(&str) -> bool) -> Self {
+        Self {
+            columns: Balances::new("", select),
+            json: Vec::new(),
+            predicates: String::new(),
+        }
+    }
+
+    fn read_claimants<'a>(&mut self, r: &mut Reader<'a>) -> Read<Vec<Claimant<'a>>> {
+        self.json.clear();
+        self.predicates.clear();
+        self.json.push(b'[');
+        let count = r.u32("ClaimableBalanceEntry.claimants")?;
+        let mut claimants = Vec::new();
+        for position in 0..count {
+            r.only(0, "Claimant.type")?;
+            let destination = r.account("Claimant.destination")?;
+            let start = r.pos();
+            r.walk(skip_ClaimPredicate)?;
+            if self.columns.claimants_json.is_on() {
+                let comma: &[u8] = if position > 0 { b", " } else { b"" };
+                self.json.extend_from_slice(comma);
+                self.json.extend_from_slice(b"{\"predicate\": ");
+                predicate::write(&mut Reader::new(r.since(start)), &mut self.json)?;
+                self.json.extend_from_slice(b", \"destination\": \"");
+                self.json
+                    .extend_from_slice(&strkey::encode32(Kind::Account, destination));
+                self.json.extend_from_slice(b"\"}");
+            }
+            if self.columns.claimants.is_on() {
+                Reader::new(r.since(start)).walk(|cursor| sep51::claim_predicate(cursor, &mut self.predicates))?;
+            }
+            claimants.push(Claimant {
+                destination,
+                json_end: self.predicates.len(),
+            });
+        }
+        self.json.push(b']');
+        Ok(claimants)
+    }
+}
+
+impl EntryTable for ClaimableBalances {
+    fn push(&mut self, entry: &Entry, r: &mut Reader) -> Read<()> {
+        let id_start = r.pos();
+        r.only(0, "ClaimableBalanceID.type")?;
+        r.array::<32>("ClaimableBalanceID.v0")?;
+        let balance_id = r.since(id_start);
+        let claimants = self.read_claimants(r)?;
+        let asset = Asset::read(r)?;
+        let amount = r.i64("ClaimableBalanceEntry.amount")?;
+        let version_1 = r.flag("ClaimableBalanceEntry.ext")?;
+        let mut flags = 0;
+        if version_1 {
+            r.only(0, "ClaimableBalanceEntryExtensionV1.ext")?;
+            flags = r.u32("ClaimableBalanceEntryExtensionV1.flags")?;
+        }
+        let extension = Extension::read(r)?;
+        let columns = &mut self.columns;
+        columns.common.push(entry, &extension);
+        columns.balance_id.push_with(|out| text::hex_into(balance_id, out));
+        columns.claimants.push_with(|items| {
+            let mut start = 0;
+            for claimant in &claimants {
+                push_account(&mut items.destination, claimant.destination);
+                items
+                    .predicate_json
+                    .push(self.predicates[start..claimant.json_end].as_bytes());
+                start = claimant.json_end;
+            }
+            claimants.len()
+        });
+        columns.claimants_json.push(&self.json);
+        columns.asset.push(&asset);
+        columns.amount.push(amount);
+        columns.flags.push(i64::from(flags));
+        columns.ext_version.push(i32::from(version_1));
+        Ok(())
+    }
+
+    fn take(&mut self, out: &mut Vec<arrow_array::ArrayRef>) {
+        self.columns.take(out);
+    }
+}
