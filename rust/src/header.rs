@@ -8,8 +8,9 @@ use arrow_schema::{Schema, SchemaRef};
 use sha2::{Digest, Sha256};
 
 use crate::rows::RowError;
-use crate::rows::column::{Bytes, Columns, Hash, Int64, UInt64, columns};
+use crate::rows::column::{Columns, Int64, UInt64, columns};
 use crate::rows::reader::{Read, Reader};
+use crate::rows::strings::{Bytes, Hash};
 use crate::xdr::generated::{skip_LedgerHeaderHistoryEntry, skip_StellarValue};
 
 columns! {

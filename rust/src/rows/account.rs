@@ -1,10 +1,11 @@
 //! Rows of accounts.
 
 use super::EntryTable;
-use super::column::{Bytes, Columns, Int32, Int64, OptInt64, OptText, OptUInt64, Text, columns};
+use super::column::{Columns, Int32, Int64, OptInt64, OptUInt64, columns};
 use super::common::{Common, Entry, Extension, push_account, push_optional_account};
 use super::list::Signers;
 use super::reader::{Read, Reader};
+use super::strings::{Bytes, OptText, Text};
 use crate::strkey::{self, Kind};
 use crate::text;
 

@@ -1,12 +1,13 @@
 //! Rows of claimable balances.
 
 use super::EntryTable;
-use super::column::{Columns, Int32, Int64, Text, columns};
+use super::column::{Columns, Int32, Int64, columns};
 use super::common::{AssetColumns, Common, Entry, Extension, push_account};
 use super::list::Claimants;
 use super::predicate;
 use super::reader::{Read, Reader};
 use super::sep51;
+use super::strings::Text;
 use crate::asset::Asset;
 use crate::strkey::{self, Kind};
 use crate::text;

@@ -4,8 +4,9 @@ use arrow_array::ArrayRef;
 use arrow_schema::Field;
 use sha2::{Digest, Sha256};
 
-use super::column::{Bytes, Columns, Hash, Int8, Int32, Int64, OptBytes, OptText, Text, columns};
+use super::column::{Columns, Int8, Int32, Int64, columns};
 use super::reader::{Read, Reader};
+use super::strings::{Bytes, Hash, OptBytes, OptText, Text};
 use crate::asset::{Asset, POOL_SHARE};
 use crate::strkey::{self, Kind};
 use crate::text;

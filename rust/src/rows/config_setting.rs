@@ -1,10 +1,11 @@
 //! Rows of the network's settings.
 
 use super::EntryTable;
-use super::column::{Bytes, Columns, Int32, Text, columns};
+use super::column::{Columns, Int32, columns};
 use super::common::{Common, Entry, Extension};
 use super::reader::{Read, Reader};
 use super::sep51;
+use super::strings::{Bytes, Text};
 use crate::xdr::generated::skip_ConfigSettingEntry;
 
 columns! {

@@ -1,9 +1,10 @@
 //! Rows of contract code.
 
 use super::EntryTable;
-use super::column::{Bytes, Columns, Hash, Int32, Int64, OptInt64, columns};
+use super::column::{Columns, Int32, Int64, OptInt64, columns};
 use super::common::{Common, Entry, Extension};
 use super::reader::{Read, Reader};
+use super::strings::{Bytes, Hash};
 
 columns! {
     /// The table `contract_code`.

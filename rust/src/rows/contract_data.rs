@@ -2,9 +2,10 @@
 
 use super::EntryTable;
 use super::asset_contract::{AssetContracts, Found};
-use super::column::{Bytes, Columns, OptBool, OptHash, OptInt32, OptInt128, OptText, Text, columns};
+use super::column::{Columns, OptBool, OptInt32, OptInt128, columns};
 use super::common::{Common, Entry, Extension, push_optional_account};
 use super::reader::{Read, Reader};
+use super::strings::{Bytes, OptHash, OptText, Text};
 use crate::strkey::{self, Kind};
 use crate::text;
 use crate::xdr::generated::skip_SCVal;

@@ -1,9 +1,10 @@
 //! Rows of named data of accounts.
 
 use super::EntryTable;
-use super::column::{Bytes, Columns, Text, columns};
+use super::column::{Columns, columns};
 use super::common::{Common, Entry, Extension, push_account};
 use super::reader::{Read, Reader};
+use super::strings::{Bytes, Text};
 use crate::text;
 
 columns! {

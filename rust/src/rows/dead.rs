@@ -1,8 +1,9 @@
 //! Rows of dead keys: what a bucket says is gone.
 
 use super::ENTRY_TYPES;
-use super::column::{Bytes, Int8, Text, columns};
+use super::column::{Int8, columns};
 use super::reader::{Read, Reader};
+use super::strings::{Bytes, Text};
 
 columns! {
     /// The table `dead`.

@@ -6,7 +6,8 @@ use arrow_array::{ArrayRef, ListArray, StructArray};
 use arrow_buffer::{OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field, Fields};
 
-use super::column::{Columns, Int64, OptText, Text, columns};
+use super::column::{Columns, Int64, columns};
+use super::strings::{OptText, Text};
 
 columns! {
     /// One signer.

@@ -17,6 +17,7 @@ mod predicate;
 mod projection;
 pub(crate) mod reader;
 mod sep51;
+pub(crate) mod strings;
 mod trust_line;
 mod ttl;
 

@@ -1,9 +1,10 @@
 //! Rows of offers.
 
 use super::EntryTable;
-use super::column::{Columns, Int32, Int64, Text, columns};
+use super::column::{Columns, Int32, Int64, columns};
 use super::common::{AssetColumns, Common, Entry, Extension, push_account};
 use super::reader::{Read, Reader};
+use super::strings::Text;
 use crate::asset::Asset;
 
 columns! {

@@ -1,9 +1,10 @@
 //! Rows of trust lines.
 
 use super::EntryTable;
-use super::column::{Columns, Int32, Int64, OptInt32, OptText, Text, columns};
+use super::column::{Columns, Int32, Int64, OptInt32, columns};
 use super::common::{AssetColumns, Common, Entry, Extension, push_account};
 use super::reader::{Read, Reader};
+use super::strings::{OptText, Text};
 use crate::asset::Asset;
 use crate::text;
 
