@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from definitions import HERE, Definitions, DefinitionsError, find_definitions
+from emit_json import SPECIAL, JsonWriter, static_name
 from emit_skip import SkipWriter
 from emit_sort_key import SortKeyWriter
 
@@ -37,7 +38,7 @@ def code(definitions: Definitions) -> str:
     parts = [
         header(definitions, "Validators of all XDR types, and sort keys of ledger keys."),
         "#![allow(non_snake_case)] // functions carry the names of the XDR types\n",
-        "use super::cursor::{Cur, X};\nuse super::order;\n",
+        "use super::cursor::{Cur, X};\npub use super::json_table::*;\nuse super::order;\n",
         "/// A validator: passes over one value, or says what is wrong with it.\n"
         "pub type Skip = fn(&mut Cur<'_>) -> X<()>;\n",
         *(skips.function(name) for name in definitions.by_name),
@@ -49,6 +50,33 @@ def code(definitions: Definitions) -> str:
         "/// Finds the validator of a type by its XDR name.\n#[must_use]\n"
         "pub fn skip_by_name(name: &str) -> Option<Skip> {\n"
         "SKIPS.binary_search_by_key(&name, |entry| entry.0).ok().map(|i| SKIPS[i].1)\n}\n",
+    ]
+    return "\n".join(parts)
+
+
+def json_table(definitions: Definitions) -> str:
+    """Returns `json_table.rs`: the shape of every type, and its writer by name."""
+    writer = JsonWriter(definitions)
+    names = sorted(definitions.by_name)
+    parts = [
+        header(definitions, "The JSON shape of every XDR type."),
+        "#![allow(non_snake_case)] // functions carry the names of the XDR types\n",
+        "use super::cursor::{Cur, X};\nuse super::json::{Json, Shape, write};\nuse super::json_special::Special;\n",
+        *(writer.entry(name) for name in definitions.by_name),
+        """
+macro_rules! writers {
+    ($count:literal; $($name:literal $function:ident $shape:ident;)*) => {
+        $(pub fn $function(c: &mut Cur<'_>, out: &mut String) -> X<()> { write(&$shape, c, out) })*
+        static WRITERS: [(&str, Json); $count] = [$(($name, $function)),*];
+    };
+}
+""",
+        f"writers! {{ {len(names)};",
+        *(f'    "{name}" json_{name} {static_name(name)};' for name in names),
+        "}\n",
+        "/// Finds the writer of a type's JSON by its XDR name.\n#[must_use]\n"
+        "pub fn json_by_name(name: &str) -> Option<Json> {\n"
+        "WRITERS.binary_search_by_key(&name, |entry| entry.0).ok().map(|i| WRITERS[i].1)\n}\n",
     ]
     return "\n".join(parts)
 
@@ -74,7 +102,12 @@ def main() -> int:
     options = parser.parse_args()
     try:
         definitions = Definitions.load(options.xdr_json or find_definitions())
-        files = {TARGET / "generated.rs": formatted(code(definitions))}
+        if missing := sorted(set(SPECIAL) - set(definitions.by_name)):
+            raise DefinitionsError(f"SEP-51's own strings are for types that are not defined: {missing}")
+        files = {
+            TARGET / "generated.rs": formatted(code(definitions)),
+            TARGET / "json_table.rs": formatted(json_table(definitions)),
+        }
     except DefinitionsError as error:
         print(f"xdrgen: {error}", file=sys.stderr)
         return 1

@@ -196,6 +196,15 @@ impl<'a> Cur<'a> {
         Ok(u32::from_be_bytes(self.array(what)?))
     }
 
+    /// Reads eight bytes as an unsigned number; `what` names it.
+    ///
+    /// # Errors
+    /// `Truncated`.
+    #[inline(always)]
+    pub fn hyper(&mut self, what: &'static str) -> X<u64> {
+        Ok(u64::from_be_bytes(self.array(what)?))
+    }
+
     /// Reads an `unsigned int`.
     ///
     /// # Errors
@@ -220,7 +229,7 @@ impl<'a> Cur<'a> {
     /// `Truncated`.
     #[inline(always)]
     pub fn u64(&mut self) -> X<u64> {
-        Ok(u64::from_be_bytes(self.array("uint64")?))
+        self.hyper("uint64")
     }
 
     /// Reads a `hyper`.

@@ -6,6 +6,7 @@
 #![allow(non_snake_case)] // functions carry the names of the XDR types
 
 use super::cursor::{Cur, X};
+pub use super::json_table::*;
 use super::order;
 
 /// A validator: passes over one value, or says what is wrong with it.

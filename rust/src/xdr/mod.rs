@@ -2,7 +2,12 @@
 
 pub mod cursor;
 pub mod generated;
+pub mod json;
+mod json_special;
+pub mod json_table;
+mod json_text;
 pub mod order;
 
 pub use cursor::{Cur, DEFAULT_DEPTH, MAX_DEPTH, X, XdrFault, XdrReject};
+pub use json_table::json_by_name;
 pub use generated::{ledger_key_of_entry, skip_by_name, sort_key_of_entry};
