@@ -6,12 +6,11 @@ use super::common::{AssetColumns, Common, Entry, Extension, push_account};
 use super::list::Claimants;
 use super::predicate;
 use super::reader::{Read, Reader};
-use super::sep51;
 use super::strings::Text;
 use crate::asset::Asset;
 use crate::strkey::{self, Kind};
 use crate::text;
-use crate::xdr::generated::skip_ClaimPredicate;
+use crate::xdr::generated::{json_ClaimPredicate, skip_ClaimPredicate};
 
 columns! {
     /// The columns of `claimable_balance`.
@@ -73,7 +72,7 @@ impl ClaimableBalances {
                 self.json.extend_from_slice(b"\"}");
             }
             if self.columns.claimants.is_on() {
-                Reader::new(r.since(start)).walk(|cursor| sep51::claim_predicate(cursor, &mut self.predicates))?;
+                Reader::new(r.since(start)).walk(|cursor| json_ClaimPredicate(cursor, &mut self.predicates))?;
             }
             claimants.push(Claimant {
                 destination,

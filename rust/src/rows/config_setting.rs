@@ -4,9 +4,8 @@ use super::EntryTable;
 use super::column::{Columns, Int32, columns};
 use super::common::{Common, Entry, Extension};
 use super::reader::{Read, Reader};
-use super::sep51;
 use super::strings::{Bytes, Text};
-use crate::xdr::generated::skip_ConfigSettingEntry;
+use crate::xdr::generated::{json_ConfigSettingEntry, skip_ConfigSettingEntry};
 
 columns! {
     /// The columns of `config_setting`.
@@ -70,7 +69,7 @@ impl EntryTable for ConfigSettings {
         };
         self.json.clear();
         if self.columns.value_json.is_on() {
-            Reader::new(value).walk(|cursor| sep51::config_setting(cursor, &mut self.json))?;
+            Reader::new(value).walk(|cursor| json_ConfigSettingEntry(cursor, &mut self.json))?;
         }
         let extension = Extension::read(r)?;
         let columns = &mut self.columns;

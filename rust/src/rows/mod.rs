@@ -16,7 +16,6 @@ mod offer;
 mod predicate;
 mod projection;
 pub(crate) mod reader;
-mod sep51;
 pub(crate) mod strings;
 mod trust_line;
 mod ttl;
