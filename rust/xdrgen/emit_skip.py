@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from definitions import NO_BOUND, Definition, Definitions, TypeTree
+from collections.abc import Callable
+
+from definitions import NO_BOUND, Definition, Definitions, DefinitionsError, TypeTree
 
 
 def ranges(values: list[int]) -> str:
@@ -26,11 +28,12 @@ class SkipWriter:
     def function(self, name: str) -> str:
         """Returns the validator of one named type."""
         definition = self.definitions.by_name[name]
+        if name in self.definitions.counted:
+            head = f"fn head_{name}(c: &mut Cur<'_>) -> X<usize> {{\nlet inner = {{ {self.head(definition)} }};\nOk(inner)\n}}\n"
+            return f'{head}pub fn skip_{name}(c: &mut Cur<\'_>) -> X<()> {{ c.nested("{name}", head_{name}) }}\n'
         body = {"enum": self.enum, "union": self.union, "struct": self.struct, "typedef": self.typedef}[
             definition["kind"]
         ](definition)
-        if name in self.definitions.counted:
-            body = f'c.enter("{name}")?;\n{body}\nc.leave();'
         if definition["kind"] != "enum":
             body += "\nOk(())"
         return f"pub fn skip_{name}(c: &mut Cur<'_>) -> X<()> {{\n{body}\n}}\n"
@@ -42,12 +45,15 @@ class SkipWriter:
 
     def union(self, definition: Definition) -> str:
         """Returns the body for a union: a known discriminant, then its arm."""
+        return self.choice(definition, lambda tree, what: "\n".join(self.flush(self.steps(tree, what))), "")
+
+    def choice(self, definition: Definition, write: Callable[[TypeTree, str], str], void: str) -> str:
+        """Returns the match over a union's discriminant, with what `write` makes of each arm and `void` for none."""
         name = definition["name"]
         tree = self.definitions.resolve(definition["discriminant"]["type"])
         arms: dict[str, list[int]] = {}
         for arm in definition["arms"]:
-            what = f"{name}.{arm['name']}" if arm["name"] else name
-            body = "\n".join(self.flush(self.steps(arm["type"], what))) if arm.get("type") else ""
+            body = write(arm["type"], f"{name}.{arm['name']}") if arm.get("type") else void
             arms.setdefault(body, []).extend(case["value"] for case in arm["cases"])
         lines = [f'match c.word("{name}")? as i32 {{']
         lines += [f"{ranges(values)} => {{ {body} }}" for body, values in arms.items()]
@@ -125,6 +131,65 @@ class SkipWriter:
     def inner(self, tree: TypeTree, what: str) -> str:
         """Returns the statements of a contained value."""
         return " ".join(self.flush(self.steps(tree, what)))
+
+
+    def head(self, definition: Definition) -> str:
+        """Returns, for a type at which nesting is counted, what passes over a value but for the values of the same type
+        that it ends with, as an expression: how many of those follow.
+
+        So the values are passed over in one loop (`Cur::nested`), whatever their depth.
+
+        Raises:
+            DefinitionsError: something else follows a contained value.
+        """
+        name = definition["name"]
+        if definition["kind"] == "union":
+            return self.choice(definition, lambda tree, what: self.tail(tree, what, name), "0")
+        return self.struct_tail(definition, name)
+
+    def tail(self, tree: TypeTree, what: str, name: str) -> str:
+        """Returns a block that passes over a value up to the values of type `name` it ends with, and counts these."""
+        tree = self.definitions.resolve(tree)
+        if self.multiple(tree, name):
+            return str(self.multiple(tree, name))
+        if tree["kind"] == "optional":
+            return f'if c.flag("{what}")? {{ {self.tail(tree["element"], what, name)} }} else {{ 0 }}'
+        if tree["kind"] == "var_array" and (each := self.multiple(tree["element"], name)):
+            length = f'c.length({bound(tree)}, {self.definitions.smallest(tree["element"])}, "{what}")?'
+            return length if each == 1 else f"{each} * {length}"
+        if tree["kind"] == "ref" and name in self.definitions.reachable(tree["name"]):
+            return self.struct_tail(self.definitions.by_name[tree["name"]], name)
+        return "\n".join([*self.flush(self.steps(tree, what)), "0"])
+
+    def struct_tail(self, definition: Definition, name: str) -> str:
+        """Returns :meth:`tail` of a struct."""
+        if definition["kind"] != "struct":
+            raise DefinitionsError(f"{definition['name']}: only structs are expected between {name} and itself")
+        *before, last = definition["fields"]
+        if any(f["type"] == {"kind": "ref", "name": name} or name in self.reached(f["type"]) for f in before):
+            raise DefinitionsError(f"{definition['name']}: a field follows a contained {name}")
+        owner = definition["name"]
+        steps = [step for f in before for step in self.steps(f["type"], f"{owner}.{f['name']}")]
+        return "\n".join([*self.flush(steps), self.tail(last["type"], f"{owner}.{last['name']}", name)])
+
+    def reached(self, tree: TypeTree) -> set[str]:
+        """Returns the names of all types that a value of this type may contain."""
+        while "element" in tree:
+            tree = tree["element"]
+        return self.definitions.reachable(tree["name"]) | {tree["name"]} if tree["kind"] == "ref" else set()
+
+    def multiple(self, tree: TypeTree, name: str) -> int:
+        """Returns how many values of type `name` a type consists of, 0 if there is anything else in it."""
+        tree = self.definitions.resolve(tree)
+        if tree["kind"] != "ref":
+            return 0
+        if tree["name"] == name:
+            return 1
+        definition = self.definitions.by_name[tree["name"]]
+        if definition["kind"] != "struct":
+            return 0
+        parts = [self.multiple(f["type"], name) for f in definition["fields"]]
+        return sum(parts) if all(parts) else 0
 
 
 def bound(tree: TypeTree) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from definitions import Definition, Definitions, DefinitionsError, TypeTree
 from emit_skip import SkipWriter, bound, ranges
 
@@ -27,17 +29,21 @@ class SortKeyWriter:
     def function(self, name: str) -> str:
         """Returns the writer for one named type."""
         definition = self.definitions.by_name[name]
-        body = {"union": self.union, "struct": self.struct, "typedef": self.typedef}[definition["kind"]](definition)
         if name in self.definitions.counted:
-            body = f'c.enter("{name}")?;\n{body}\nc.leave();'
+            return self.nested(definition)
+        body = {"union": self.union, "struct": self.struct, "typedef": self.typedef}[definition["kind"]](definition)
         return f"pub fn sort_key_{name}(c: &mut Cur<'_>, out: &mut Vec<u8>) -> X<()> {{\n{body}\nOk(())\n}}\n"
 
     def union(self, definition: Definition) -> str:
         """Returns the body for a union: the discriminant in signed order, then the arm."""
+        return self.choice(definition, lambda tree, what: self.flush(self.steps(tree, what)), "")
+
+    def choice(self, definition: Definition, write: Callable[[TypeTree, str], str], void: str) -> str:
+        """Returns the match over a union's discriminant, with what `write` makes of each arm and `void` for none."""
         name = definition["name"]
         arms: dict[str, list[int]] = {}
         for arm in definition["arms"]:
-            body = self.flush(self.steps(arm["type"], f"{name}.{arm['name']}")) if arm.get("type") else ""
+            body = write(arm["type"], f"{name}.{arm['name']}") if arm.get("type") else void
             arms.setdefault(body, []).extend(case["value"] for case in arm["cases"])
         # The type of a ledger key stands as it is: its values are never negative, and readers of keys look at it.
         push = "order::unsigned(out, &v.to_be_bytes());" if name == ROOT else "order::signed(out, v as i32);"
@@ -45,6 +51,42 @@ class SortKeyWriter:
         lines += [f"{ranges(values)} => {{ {body} }}" for body, values in arms.items()]
         lines += [f'_ => return Err(c.bad_union("{name}")),', "}"]
         return "\n".join(lines)
+
+    def nested(self, definition: Definition) -> str:
+        """Returns the writer for a type at which nesting is counted, as a loop (`order::nested`) over its heads.
+
+        Raises:
+            DefinitionsError: the type contains itself otherwise than as the elements of the array that a value ends with.
+        """
+        name = definition["name"]
+        if definition["kind"] != "union":
+            raise DefinitionsError(f"{name}: sort keys are defined for recursive unions only")
+        head = self.choice(definition, lambda tree, what: self.tail(tree, what, name), "None")
+        return (
+            f"fn key_head_{name}(c: &mut Cur<'_>, out: &mut Vec<u8>) -> X<order::Elements> {{\nlet inner = {{ {head} }};\nOk(inner)\n}}\n"
+            f"pub fn sort_key_{name}(c: &mut Cur<'_>, out: &mut Vec<u8>) -> X<()> {{\n"
+            f'order::nested(c, out, "{name}", key_head_{name})\n}}\n'
+        )
+
+    def tail(self, tree: TypeTree, what: str, name: str) -> str:
+        """Returns a block that writes a value up to the array of values of type `name` that it ends with."""
+        tree = self.definitions.resolve(tree)
+        if tree["kind"] == "optional" and name in self.skips.reached(tree):
+            inner = self.tail(tree["element"], what, name)
+            return f'if c.flag("{what}")? {{ out.push(1); {inner} }} else {{ out.push(0); None }}'
+        if tree["kind"] == "var_array" and (each := self.skips.multiple(tree["element"], name)):
+            length = f'c.length({bound(tree)}, {self.definitions.smallest(tree["element"])}, "{what}")?'
+            return f"Some(({length}, {each}))"
+        if name not in self.skips.reached(tree):
+            return "\n".join([self.flush(self.steps(tree, what)), "None"])
+        definition = self.definitions.by_name.get(tree.get("name", ""), {"kind": tree["kind"]})
+        if definition["kind"] != "struct":
+            raise DefinitionsError(f"{what}: {name} contains itself in {tree}, for which no sort key is defined")
+        *before, last = definition["fields"]
+        if any(name in self.skips.reached(f["type"]) for f in before):
+            raise DefinitionsError(f"{definition['name']}: a field follows a contained {name}")
+        steps = [step for f in before for step in self.steps(f["type"], f"{definition['name']}.{f['name']}")]
+        return "\n".join([self.flush(steps), self.tail(last["type"], f"{definition['name']}.{last['name']}", name)])
 
     def struct(self, definition: Definition) -> str:
         """Returns the body for a struct: its fields in order."""

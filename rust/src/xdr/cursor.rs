@@ -361,6 +361,43 @@ impl<'a> Cur<'a> {
         self.depth += 1;
     }
 
+    /// Passes over a value that may contain values of its own type, with a constant share of the thread's stack.
+    ///
+    /// `head` passes over one value up to the values of the same type that it ends with, and returns their number.
+    ///
+    /// # Errors
+    /// Those of `head`, `TooDeep`.
+    #[inline]
+    pub fn nested(&mut self, what: &'static str, head: fn(&mut Self) -> X<usize>) -> X<()> {
+        self.enter(what)?;
+        let mut left = head(self)?;
+        if left > 0 {
+            self.enter(what)?;
+            let mut outer = Vec::new();
+            loop {
+                left -= 1;
+                let inner = head(self)?;
+                if inner > 0 {
+                    self.enter(what)?;
+                    outer.push(left);
+                    left = inner;
+                }
+                while left == 0 {
+                    self.leave();
+                    match outer.pop() {
+                        Some(more) => left = more,
+                        None => {
+                            self.leave();
+                            return Ok(());
+                        }
+                    }
+                }
+            }
+        }
+        self.leave();
+        Ok(())
+    }
+
     /// Requires that nothing is left.
     ///
     /// # Errors

@@ -96,17 +96,18 @@ pub fn skip_SCPEnvelope(c: &mut Cur<'_>) -> X<()> {
     Ok(())
 }
 
+fn head_SCPQuorumSet(c: &mut Cur<'_>) -> X<usize> {
+    let inner = {
+        c.skip(4, "SCPQuorumSet.threshold")?;
+        for _ in 0..c.length(u32::MAX, 36, "SCPQuorumSet.validators")? {
+            skip_NodeID(c)?;
+        }
+        c.length(u32::MAX, 12, "SCPQuorumSet.innerSets")?
+    };
+    Ok(inner)
+}
 pub fn skip_SCPQuorumSet(c: &mut Cur<'_>) -> X<()> {
-    c.enter("SCPQuorumSet")?;
-    c.skip(4, "SCPQuorumSet.threshold")?;
-    for _ in 0..c.length(u32::MAX, 36, "SCPQuorumSet.validators")? {
-        skip_NodeID(c)?;
-    }
-    for _ in 0..c.length(u32::MAX, 12, "SCPQuorumSet.innerSets")? {
-        skip_SCPQuorumSet(c)?;
-    }
-    c.leave();
-    Ok(())
+    c.nested("SCPQuorumSet", head_SCPQuorumSet)
 }
 
 pub fn skip_EncodedLedgerKey(c: &mut Cur<'_>) -> X<()> {
@@ -381,35 +382,28 @@ pub fn skip_SCSpecTypeUDT(c: &mut Cur<'_>) -> X<()> {
     Ok(())
 }
 
+fn head_SCSpecTypeDef(c: &mut Cur<'_>) -> X<usize> {
+    let inner = {
+        match c.word("SCSpecTypeDef")? as i32 {
+            0..=14 | 16..=17 | 19..=20 => 0,
+            1000 | 1002 => 1,
+            1001 | 1004 => 2,
+            1005 => c.length(12, 4, "SCSpecTypeTuple.valueTypes")?,
+            1006 => {
+                c.skip(4, "SCSpecTypeDef.bytesN")?;
+                0
+            }
+            2000 => {
+                skip_SCSpecTypeUDT(c)?;
+                0
+            }
+            _ => return Err(c.bad_enum("SCSpecTypeDef")),
+        }
+    };
+    Ok(inner)
+}
 pub fn skip_SCSpecTypeDef(c: &mut Cur<'_>) -> X<()> {
-    c.enter("SCSpecTypeDef")?;
-    match c.word("SCSpecTypeDef")? as i32 {
-        0..=14 | 16..=17 | 19..=20 => {}
-        1000 => {
-            skip_SCSpecTypeOption(c)?;
-        }
-        1001 => {
-            skip_SCSpecTypeResult(c)?;
-        }
-        1002 => {
-            skip_SCSpecTypeVec(c)?;
-        }
-        1004 => {
-            skip_SCSpecTypeMap(c)?;
-        }
-        1005 => {
-            skip_SCSpecTypeTuple(c)?;
-        }
-        1006 => {
-            c.skip(4, "SCSpecTypeDef.bytesN")?;
-        }
-        2000 => {
-            skip_SCSpecTypeUDT(c)?;
-        }
-        _ => return Err(c.bad_enum("SCSpecTypeDef")),
-    }
-    c.leave();
-    Ok(())
+    c.nested("SCSpecTypeDef", head_SCSpecTypeDef)
 }
 
 pub fn skip_SCSpecUDTStructFieldV0(c: &mut Cur<'_>) -> X<()> {
@@ -742,81 +736,111 @@ pub fn skip_SCContractInstance(c: &mut Cur<'_>) -> X<()> {
     Ok(())
 }
 
+fn head_SCVal(c: &mut Cur<'_>) -> X<usize> {
+    let inner = {
+        match c.word("SCVal")? as i32 {
+            0 => {
+                c.flag("SCVal.b")?;
+                0
+            }
+            1 | 20 => 0,
+            2 => {
+                skip_SCError(c)?;
+                0
+            }
+            3 => {
+                c.skip(4, "SCVal.u32")?;
+                0
+            }
+            4 => {
+                c.skip(4, "SCVal.i32")?;
+                0
+            }
+            5 => {
+                c.skip(8, "SCVal.u64")?;
+                0
+            }
+            6 => {
+                c.skip(8, "SCVal.i64")?;
+                0
+            }
+            7 => {
+                c.skip(8, "SCVal.timepoint")?;
+                0
+            }
+            8 => {
+                c.skip(8, "SCVal.duration")?;
+                0
+            }
+            9 => {
+                c.skip(16, "SCVal.u128")?;
+                0
+            }
+            10 => {
+                c.skip(16, "SCVal.i128")?;
+                0
+            }
+            11 => {
+                c.skip(32, "SCVal.u256")?;
+                0
+            }
+            12 => {
+                c.skip(32, "SCVal.i256")?;
+                0
+            }
+            13 => {
+                c.bytes(u32::MAX, "SCVal.bytes")?;
+                0
+            }
+            14 => {
+                c.bytes(u32::MAX, "SCVal.str")?;
+                0
+            }
+            15 => {
+                c.bytes(32, "SCVal.sym")?;
+                0
+            }
+            16 => {
+                if c.flag("SCVal.vec")? {
+                    c.length(u32::MAX, 4, "SCVal.vec")?
+                } else {
+                    0
+                }
+            }
+            17 => {
+                if c.flag("SCVal.map")? {
+                    2 * c.length(u32::MAX, 8, "SCVal.map")?
+                } else {
+                    0
+                }
+            }
+            18 => {
+                skip_SCAddress(c)?;
+                0
+            }
+            19 => {
+                skip_ContractExecutable(c)?;
+                if c.flag("SCContractInstance.storage")? {
+                    2 * c.length(u32::MAX, 8, "SCContractInstance.storage")?
+                } else {
+                    0
+                }
+            }
+            21 => {
+                c.skip(8, "SCVal.nonce_key")?;
+                0
+            }
+            22 => {
+                c.bytes(u32::MAX, "SCVal.executable_tag")?;
+                0
+            }
+            _ => return Err(c.bad_enum("SCVal")),
+        }
+    };
+    Ok(inner)
+}
 pub fn skip_SCVal(c: &mut Cur<'_>) -> X<()> {
-    c.enter("SCVal")?;
-    match c.word("SCVal")? as i32 {
-        0 => {
-            c.flag("SCVal.b")?;
-        }
-        1 | 20 => {}
-        2 => {
-            skip_SCError(c)?;
-        }
-        3 => {
-            c.skip(4, "SCVal.u32")?;
-        }
-        4 => {
-            c.skip(4, "SCVal.i32")?;
-        }
-        5 => {
-            c.skip(8, "SCVal.u64")?;
-        }
-        6 => {
-            c.skip(8, "SCVal.i64")?;
-        }
-        7 => {
-            c.skip(8, "SCVal.timepoint")?;
-        }
-        8 => {
-            c.skip(8, "SCVal.duration")?;
-        }
-        9 => {
-            c.skip(16, "SCVal.u128")?;
-        }
-        10 => {
-            c.skip(16, "SCVal.i128")?;
-        }
-        11 => {
-            c.skip(32, "SCVal.u256")?;
-        }
-        12 => {
-            c.skip(32, "SCVal.i256")?;
-        }
-        13 => {
-            c.bytes(u32::MAX, "SCVal.bytes")?;
-        }
-        14 => {
-            c.bytes(u32::MAX, "SCVal.str")?;
-        }
-        15 => {
-            c.bytes(32, "SCVal.sym")?;
-        }
-        16 => {
-            if c.flag("SCVal.vec")? {
-                skip_SCVec(c)?;
-            }
-        }
-        17 => {
-            if c.flag("SCVal.map")? {
-                skip_SCMap(c)?;
-            }
-        }
-        18 => {
-            skip_SCAddress(c)?;
-        }
-        19 => {
-            skip_SCContractInstance(c)?;
-        }
-        21 => {
-            c.skip(8, "SCVal.nonce_key")?;
-        }
-        22 => {
-            c.bytes(u32::MAX, "SCVal.executable_tag")?;
-        }
-        _ => return Err(c.bad_enum("SCVal")),
-    }
-    c.leave();
-    Ok(())
+    c.nested("SCVal", head_SCVal)
 }
 
 pub fn skip_SCMapEntry(c: &mut Cur<'_>) -> X<()> {
@@ -1199,35 +1223,34 @@ pub fn skip_ClaimPredicateType(c: &mut Cur<'_>) -> X<()> {
     c.member(matches!(v, 0..=5), "ClaimPredicateType")
 }
 
+fn head_ClaimPredicate(c: &mut Cur<'_>) -> X<usize> {
+    let inner = {
+        match c.word("ClaimPredicate")? as i32 {
+            0 => 0,
+            1 => c.length(2, 4, "ClaimPredicate.andPredicates")?,
+            2 => c.length(2, 4, "ClaimPredicate.orPredicates")?,
+            3 => {
+                if c.flag("ClaimPredicate.notPredicate")? {
+                    1
+                } else {
+                    0
+                }
+            }
+            4 => {
+                c.skip(8, "ClaimPredicate.absBefore")?;
+                0
+            }
+            5 => {
+                c.skip(8, "ClaimPredicate.relBefore")?;
+                0
+            }
+            _ => return Err(c.bad_enum("ClaimPredicate")),
+        }
+    };
+    Ok(inner)
+}
 pub fn skip_ClaimPredicate(c: &mut Cur<'_>) -> X<()> {
-    c.enter("ClaimPredicate")?;
-    match c.word("ClaimPredicate")? as i32 {
-        0 => {}
-        1 => {
-            for _ in 0..c.length(2, 4, "ClaimPredicate.andPredicates")? {
-                skip_ClaimPredicate(c)?;
-            }
-        }
-        2 => {
-            for _ in 0..c.length(2, 4, "ClaimPredicate.orPredicates")? {
-                skip_ClaimPredicate(c)?;
-            }
-        }
-        3 => {
-            if c.flag("ClaimPredicate.notPredicate")? {
-                skip_ClaimPredicate(c)?;
-            }
-        }
-        4 => {
-            c.skip(8, "ClaimPredicate.absBefore")?;
-        }
-        5 => {
-            c.skip(8, "ClaimPredicate.relBefore")?;
-        }
-        _ => return Err(c.bad_enum("ClaimPredicate")),
-    }
-    c.leave();
-    Ok(())
+    c.nested("ClaimPredicate", head_ClaimPredicate)
 }
 
 pub fn skip_ClaimantType(c: &mut Cur<'_>) -> X<()> {
@@ -2892,14 +2915,15 @@ pub fn skip_SorobanAuthorizedFunction(c: &mut Cur<'_>) -> X<()> {
     Ok(())
 }
 
+fn head_SorobanAuthorizedInvocation(c: &mut Cur<'_>) -> X<usize> {
+    let inner = {
+        skip_SorobanAuthorizedFunction(c)?;
+        c.length(u32::MAX, 20, "SorobanAuthorizedInvocation.subInvocations")?
+    };
+    Ok(inner)
+}
 pub fn skip_SorobanAuthorizedInvocation(c: &mut Cur<'_>) -> X<()> {
-    c.enter("SorobanAuthorizedInvocation")?;
-    skip_SorobanAuthorizedFunction(c)?;
-    for _ in 0..c.length(u32::MAX, 20, "SorobanAuthorizedInvocation.subInvocations")? {
-        skip_SorobanAuthorizedInvocation(c)?;
-    }
-    c.leave();
-    Ok(())
+    c.nested("SorobanAuthorizedInvocation", head_SorobanAuthorizedInvocation)
 }
 
 pub fn skip_SorobanAddressCredentials(c: &mut Cur<'_>) -> X<()> {
@@ -2909,15 +2933,16 @@ pub fn skip_SorobanAddressCredentials(c: &mut Cur<'_>) -> X<()> {
     Ok(())
 }
 
+fn head_SorobanDelegateSignature(c: &mut Cur<'_>) -> X<usize> {
+    let inner = {
+        skip_SCAddress(c)?;
+        skip_SCVal(c)?;
+        c.length(u32::MAX, 44, "SorobanDelegateSignature.nestedDelegates")?
+    };
+    Ok(inner)
+}
 pub fn skip_SorobanDelegateSignature(c: &mut Cur<'_>) -> X<()> {
-    c.enter("SorobanDelegateSignature")?;
-    skip_SCAddress(c)?;
-    skip_SCVal(c)?;
-    for _ in 0..c.length(u32::MAX, 44, "SorobanDelegateSignature.nestedDelegates")? {
-        skip_SorobanDelegateSignature(c)?;
-    }
-    c.leave();
-    Ok(())
+    c.nested("SorobanDelegateSignature", head_SorobanDelegateSignature)
 }
 
 pub fn skip_SorobanAddressCredentialsWithDelegates(c: &mut Cur<'_>) -> X<()> {
@@ -4329,89 +4354,119 @@ pub fn sort_key_SCContractInstance(c: &mut Cur<'_>, out: &mut Vec<u8>) -> X<()> 
     Ok(())
 }
 
+fn key_head_SCVal(c: &mut Cur<'_>, out: &mut Vec<u8>) -> X<order::Elements> {
+    let inner = {
+        let v = c.word("SCVal")?;
+        order::signed(out, v as i32);
+        match v as i32 {
+            0 => {
+                out.push(u8::from(c.flag("SCVal.b")?));
+                None
+            }
+            1 | 20 => None,
+            2 => {
+                sort_key_SCError(c, out)?;
+                None
+            }
+            3 => {
+                order::unsigned(out, c.take(4, "SCVal.u32")?);
+                None
+            }
+            4 => {
+                order::signed(out, c.word("SCVal.i32")? as i32);
+                None
+            }
+            5 => {
+                order::unsigned(out, c.take(8, "SCVal.u64")?);
+                None
+            }
+            6 => {
+                order::signed_hyper(out, c.take(8, "SCVal.i64")?);
+                None
+            }
+            7 => {
+                order::unsigned(out, c.take(8, "SCVal.timepoint")?);
+                None
+            }
+            8 => {
+                order::unsigned(out, c.take(8, "SCVal.duration")?);
+                None
+            }
+            9 => {
+                sort_key_UInt128Parts(c, out)?;
+                None
+            }
+            10 => {
+                sort_key_Int128Parts(c, out)?;
+                None
+            }
+            11 => {
+                sort_key_UInt256Parts(c, out)?;
+                None
+            }
+            12 => {
+                sort_key_Int256Parts(c, out)?;
+                None
+            }
+            13 => {
+                order::bytes(out, c.bytes(u32::MAX, "SCVal.bytes")?);
+                None
+            }
+            14 => {
+                order::bytes(out, c.bytes(u32::MAX, "SCVal.str")?);
+                None
+            }
+            15 => {
+                order::bytes(out, c.bytes(32, "SCVal.sym")?);
+                None
+            }
+            16 => {
+                if c.flag("SCVal.vec")? {
+                    out.push(1);
+                    Some((c.length(u32::MAX, 4, "SCVal.vec")?, 1))
+                } else {
+                    out.push(0);
+                    None
+                }
+            }
+            17 => {
+                if c.flag("SCVal.map")? {
+                    out.push(1);
+                    Some((c.length(u32::MAX, 8, "SCVal.map")?, 2))
+                } else {
+                    out.push(0);
+                    None
+                }
+            }
+            18 => {
+                sort_key_SCAddress(c, out)?;
+                None
+            }
+            19 => {
+                sort_key_ContractExecutable(c, out)?;
+                if c.flag("SCContractInstance.storage")? {
+                    out.push(1);
+                    Some((c.length(u32::MAX, 8, "SCContractInstance.storage")?, 2))
+                } else {
+                    out.push(0);
+                    None
+                }
+            }
+            21 => {
+                sort_key_SCNonceKey(c, out)?;
+                None
+            }
+            22 => {
+                order::bytes(out, c.bytes(u32::MAX, "SCVal.executable_tag")?);
+                None
+            }
+            _ => return Err(c.bad_union("SCVal")),
+        }
+    };
+    Ok(inner)
+}
 pub fn sort_key_SCVal(c: &mut Cur<'_>, out: &mut Vec<u8>) -> X<()> {
-    c.enter("SCVal")?;
-    let v = c.word("SCVal")?;
-    order::signed(out, v as i32);
-    match v as i32 {
-        0 => {
-            out.push(u8::from(c.flag("SCVal.b")?));
-        }
-        1 | 20 => {}
-        2 => {
-            sort_key_SCError(c, out)?;
-        }
-        3 => {
-            order::unsigned(out, c.take(4, "SCVal.u32")?);
-        }
-        4 => {
-            order::signed(out, c.word("SCVal.i32")? as i32);
-        }
-        5 => {
-            order::unsigned(out, c.take(8, "SCVal.u64")?);
-        }
-        6 => {
-            order::signed_hyper(out, c.take(8, "SCVal.i64")?);
-        }
-        7 => {
-            order::unsigned(out, c.take(8, "SCVal.timepoint")?);
-        }
-        8 => {
-            order::unsigned(out, c.take(8, "SCVal.duration")?);
-        }
-        9 => {
-            sort_key_UInt128Parts(c, out)?;
-        }
-        10 => {
-            sort_key_Int128Parts(c, out)?;
-        }
-        11 => {
-            sort_key_UInt256Parts(c, out)?;
-        }
-        12 => {
-            sort_key_Int256Parts(c, out)?;
-        }
-        13 => {
-            order::bytes(out, c.bytes(u32::MAX, "SCVal.bytes")?);
-        }
-        14 => {
-            order::bytes(out, c.bytes(u32::MAX, "SCVal.str")?);
-        }
-        15 => {
-            order::bytes(out, c.bytes(32, "SCVal.sym")?);
-        }
-        16 => {
-            if c.flag("SCVal.vec")? {
-                out.push(1);
-                sort_key_SCVec(c, out)?;
-            } else {
-                out.push(0);
-            }
-        }
-        17 => {
-            if c.flag("SCVal.map")? {
-                out.push(1);
-                sort_key_SCMap(c, out)?;
-            } else {
-                out.push(0);
-            }
-        }
-        18 => {
-            sort_key_SCAddress(c, out)?;
-        }
-        19 => {
-            sort_key_SCContractInstance(c, out)?;
-        }
-        21 => {
-            sort_key_SCNonceKey(c, out)?;
-        }
-        22 => {
-            order::bytes(out, c.bytes(u32::MAX, "SCVal.executable_tag")?);
-        }
-        _ => return Err(c.bad_union("SCVal")),
-    }
-    c.leave();
-    Ok(())
+    order::nested(c, out, "SCVal", key_head_SCVal)
 }
 
 pub fn sort_key_SCMapEntry(c: &mut Cur<'_>, out: &mut Vec<u8>) -> X<()> {

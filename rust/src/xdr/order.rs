@@ -1,5 +1,7 @@
 //! The pieces of a sort key: bytes whose plain order is the order of the values they stand for.
 
+use super::cursor::{Cur, X};
+
 /// Appends bytes that are in order as they are: unsigned numbers, opaques of fixed length.
 #[inline(always)]
 pub fn unsigned(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -32,6 +34,54 @@ pub fn bytes(out: &mut Vec<u8>, mut content: &[u8]) {
     }
     out.extend_from_slice(content);
     out.extend_from_slice(&[0, 0]);
+}
+
+/// The array that a value ends with: its elements, and of how many values of the same type each consists.
+pub type Elements = Option<(usize, usize)>;
+
+/// Writes a value that may end with an array of values of its own type, with a constant share of the thread's stack.
+///
+/// `head` writes one value up to that array. Each element stands behind a 1 and the array ends with a 0, so that
+/// arrays are ordered by content and then by length.
+///
+/// # Errors
+/// Those of `head`, `TooDeep`.
+#[inline]
+pub fn nested(
+    c: &mut Cur<'_>,
+    out: &mut Vec<u8>,
+    what: &'static str,
+    head: fn(&mut Cur<'_>, &mut Vec<u8>) -> X<Elements>,
+) -> X<()> {
+    let mut arrays: Vec<(usize, usize)> = Vec::new(); // values left, values per element
+    loop {
+        c.enter(what)?;
+        match head(c, out)? {
+            Some((elements, each)) if elements > 0 => arrays.push((elements * each, each)),
+            Some(_) => {
+                out.push(0);
+                c.leave();
+            }
+            None => c.leave(),
+        }
+        loop {
+            match arrays.last_mut() {
+                None => return Ok(()),
+                Some((0, _)) => {
+                    out.push(0);
+                    arrays.pop();
+                    c.leave();
+                }
+                Some((left, each)) => {
+                    if *left % *each == 0 {
+                        out.push(1);
+                    }
+                    *left -= 1;
+                    break;
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]
