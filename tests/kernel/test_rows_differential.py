@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import tarfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from kernel.sdk_rows import TABLES, Row, expected_row, parsed
 from stellar_sdk import xdr
 
 from aurora_ingest import _kernel
+from kernel.framing import inflated_files, is_hot, records
+from kernel.sdk_rows import TABLES, Row, expected_row, parsed
 
 pytestmark = pytest.mark.shared_data
 
@@ -29,83 +27,80 @@ ARCHIVES = {
     "standalone-p19-bulk/archive": STANDALONE,
     "standalone-p23/archive": STANDALONE,
 }
-# stellar-sdk decodes some 10,000 records a second: of each table so many rows evenly from a bucket, and from an archive.
+# stellar-sdk decodes some 10,000 records a second: so many rows of each table, spread over a bucket and an archive.
 OF_BUCKET = 40
 OF_ARCHIVE = 500
 DEAD = 1
 META = -1
 
 
-def buckets(archive: Path) -> Iterator[bytes]:
-    """Returns the inflated buckets of an archive that is a folder or a tar file."""
-    if archive.is_dir():
-        for path in sorted(archive.rglob("bucket-*.xdr.gz")):
-            yield gzip.decompress(path.read_bytes())
-        return
-    with tarfile.open(archive) as tar:
-        for member in tar:
-            if "/bucket-" in f"/{member.name}" and member.name.endswith(".gz"):
-                packed = tar.extractfile(member)
-                assert packed is not None
-                yield gzip.decompress(packed.read())
-
-
-def records(data: bytes) -> Iterator[bytes]:
-    """Returns the records of a framed stream."""
-    start = 0
-    while start < len(data):
-        length = int.from_bytes(data[start : start + 4], "big") & 0x7FFFFFFF
-        yield data[start + 4 : start + 4 + length]
-        start += 4 + length
-
-
-def is_hot(record: bytes) -> bool:
-    """Says whether a first record is the META of a hot-archive bucket (BucketListType in its extension)."""
-    return record[:4] == b"\xff\xff\xff\xff" and record[8:] == b"\0\0\0\1\0\0\0\1"
+def sample(data: bytes, network_id: bytes) -> dict[str, list[tuple[Row, bytes]]]:
+    """Decodes a bucket with the kernel; returns some rows of each table, each with its record."""
+    by_table: dict[str, list[bytes]] = defaultdict(list)
+    dead: Counter[str] = Counter()
+    for record in records(data):
+        kind = int.from_bytes(record[:4], "big", signed=True)
+        if kind == DEAD:
+            dead[TABLES[int.from_bytes(record[4:8], "big")]] += 1
+        elif kind != META:
+            by_table[TABLES[int.from_bytes(record[8:12], "big")]].append(record)
+    batches = _kernel.read_bucket(data, compression="none", network_id=network_id)
+    assert batches.keys() == {*TABLES, "dead"}
+    sampled = {}
+    for table, arrow_batch in batches.items():
+        batch = pa.record_batch(arrow_batch)
+        batch.validate(full=True)
+        assert batch.schema == pa.schema(_kernel.entry_schema(table))
+        if table == "dead":
+            assert Counter(batch.column("entry_type").to_pylist()) == dead
+            continue
+        found = by_table[table]
+        assert batch.num_rows == len(found)
+        chosen = range(0, len(found), len(found) // OF_BUCKET + 1)
+        rows = batch.take(pa.array(chosen, pa.int64())).to_pylist()
+        sampled[table] = list(zip(rows, (found[row] for row in chosen), strict=True))
+    return sampled
 
 
 @pytest.mark.parametrize("archive", ARCHIVES)
 def test_rows_are_those_of_stellar_sdk(shared_data: Path, archive: str) -> None:
     network_id = hashlib.sha256(ARCHIVES[archive].encode()).digest()
-    by_table: dict[str, list[tuple[Row, bytes]]] = defaultdict(list)
-    dead: Counter[str] = Counter()
-    for data in buckets(shared_data / archive):
-        all_records = list(records(data))
-        if not all_records or is_hot(all_records[0]):
-            continue
-        batches = {name: pa.record_batch(batch) for name, batch in _kernel.read_bucket(
-            data, compression="none", network_id=network_id
-        ).items()}
-        at: Counter[str] = Counter()
-        picked: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
-        for record in all_records:
-            kind = int.from_bytes(record[:4], "big", signed=True)
-            if kind == META:
-                continue
-            if kind == DEAD:
-                dead[TABLES[int.from_bytes(record[4:8], "big")]] += 1
-                continue
-            table = TABLES[int.from_bytes(record[8:12], "big")]
-            picked[table].append((at[table], record))
-            at[table] += 1
-        for table, batch in batches.items():
-            batch.validate(full=True)
-            if table == "dead":
-                dead.subtract(batch.column("entry_type").to_pylist())
-                continue
-            assert batch.num_rows == at[table]
-            rows = picked[table]
-            chosen = rows[:: len(rows) // OF_BUCKET + 1]
-            found = batch.take(pa.array([row for row, _ in chosen], pa.int64())).to_pylist()
-            by_table[table].extend((row, record) for row, (_, record) in zip(found, chosen, strict=True))
-    assert not +dead
-    assert not -dead
-    for table, pairs in by_table.items():
-        for row, record in pairs[:: len(pairs) // OF_ARCHIVE + 1]:
+    pairs: dict[str, list[tuple[Row, bytes]]] = defaultdict(list)
+    for data in inflated_files(shared_data / archive, "bucket"):
+        if not is_hot(data):
+            for table, sampled in sample(data, network_id).items():
+                pairs[table].extend(sampled)
+    for table, of_table in pairs.items():
+        for found, record in of_table[:: len(of_table) // OF_ARCHIVE + 1]:
             entry = xdr.BucketEntry.from_xdr_bytes(record)
             assert entry.live_entry is not None
+            row = parsed(found)
             expected_table, expected = expected_row(entry.live_entry, entry.type.value, network_id)
-            found_row = parsed(row)
-            assert (table, found_row.keys()) == (expected_table, expected.keys())
-            wrong = {name: (found_row[name], value) for name, value in expected.items() if found_row[name] != value}
+            assert (table, row.keys()) == (expected_table, expected.keys())
+            wrong = {name: (row[name], value) for name, value in expected.items() if row[name] != value}
             assert not wrong, table
+
+
+def test_archived_entries_of_the_hot_archive_are_rows_and_its_tombstones_dead_keys(shared_data: Path) -> None:
+    network_id = hashlib.sha256(STANDALONE.encode()).digest()
+    rows: Counter[str] = Counter()
+    for data in inflated_files(shared_data / "standalone-p23/archive", "bucket"):
+        if not is_hot(data):
+            continue
+        found = [xdr.HotArchiveBucketEntry.from_xdr_bytes(record) for record in records(data)]
+        archived = [entry for entry in found if entry.archived_entry]
+        batches = _kernel.read_bucket(data, compression="none", kind="hot", network_id=network_id)
+        for table in ("contract_data", "contract_code"):
+            batch = pa.record_batch(batches[table])
+            entries = [entry.archived_entry for entry in archived]
+            expected = [expected_row(entry, 0, network_id) for entry in entries if entry is not None]
+            wanted = [row for name, row in expected if name == table]
+            assert [parsed(row) for row in batch.to_pylist()] == wanted
+            rows[table] += batch.num_rows
+        dead = pa.record_batch(batches["dead"])
+        keys = [entry.key.to_xdr_bytes() for entry in found if entry.key]
+        assert dead.column("ledger_key").to_pylist() == keys
+        rows["dead"] += dead.num_rows
+    assert rows["contract_data"] > 0
+    assert rows["contract_code"] > 0
+    assert rows["dead"] > 0
