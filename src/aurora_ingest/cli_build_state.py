@@ -50,7 +50,12 @@ def _tables(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     return names
 
 
-@click.command("build-state", cls=BeamCommand, short_help="Make exact tables from a history archive's checkpoint.")
+@click.command(
+    "build-state",
+    cls=BeamCommand,
+    short_help="Make exact tables from a history archive's checkpoint.",
+    epilog="\b\nExample:\n  aurora-ingest build-state --network testnet --db-url sqlite:///testnet.db",
+)
 @click.option(
     "--network",
     "network_name",
@@ -198,15 +203,11 @@ def build_state_command(
     as_json: bool,
     **rest: Any,
 ) -> None:
-    r"""Make exact tables from one checkpoint of a history archive.
+    """Make exact tables from one checkpoint of a history archive.
 
     Every byte is proved from the checkpoint's ledger header before anything becomes visible. The tables go to a
     database (--db-url), to Parquet (--parquet) or to both. Flags of Apache Beam stand after --, for example
     -- --runner=FlinkRunner; without them everything runs in this process.
-
-    \b
-    Example:
-      aurora-ingest build-state --network testnet --db-url sqlite:///testnet.db
     """
     network = _network(network_name, network_passphrase, checkpoint_frequency)
     urls = archive_urls or network.archive_urls

@@ -17,17 +17,16 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 
-@click.command("status", short_help="Show cursor, version, rows and unfinished builds of a database.")
+@click.command(
+    "status",
+    short_help="Show cursor, version, rows and unfinished builds of a database.",
+    epilog="\b\nExample:\n  aurora-ingest status --db-url sqlite:///testnet.db",
+)
 @database_option
 @json_option
 @logging_options
 def status_command(*, db_url: str | None, as_json: bool) -> None:
-    r"""Show the ledger that a database stands at, the version that wrote it, its rows and its unfinished builds.
-
-    \b
-    Example:
-      aurora-ingest status --db-url sqlite:///testnet.db
-    """
+    """Show the ledger that a database stands at, the version that wrote it, its rows and its unfinished builds."""
     with connected(db_url) as engine:
         from aurora_ingest.db.cursor import CURRENT_VERSION
         from aurora_ingest.db.status import read_status
