@@ -1,5 +1,7 @@
 //! Assets as they stand in entries: what they name, their XDR and the contract that belongs to them.
 
+#![forbid(unsafe_code)]
+
 use sha2::{Digest, Sha256};
 
 use crate::rows::reader::{Read, Reader};

@@ -1,5 +1,7 @@
 //! Ledger headers: the framed `LedgerHeaderHistoryEntry` records of a checkpoint as one table.
 
+#![forbid(unsafe_code)]
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! Strkeys: version byte, payload and CRC16 in base32, as SEP-23 defines them.
 
+#![forbid(unsafe_code)]
+
 /// What a strkey names; the discriminant is its version byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

@@ -1,5 +1,7 @@
 //! Text forms of bytes: base64, hex and the display text of bytes that need not be text.
 
+#![forbid(unsafe_code)]
+
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 static BASE64_PAIRS: [[u8; 2]; 4096] = pairs::<4096>(BASE64, 6);
 static HEX_PAIRS: [[u8; 2]; 256] = pairs::<256>(b"0123456789abcdef", 4);

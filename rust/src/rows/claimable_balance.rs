@@ -109,7 +109,7 @@ impl EntryTable for ClaimableBalances {
                 push_account(&mut items.destination, claimant.destination);
                 items
                     .predicate_json
-                    .push(self.predicates[start..claimant.json_end].as_bytes());
+                    .push(&self.predicates.as_bytes()[start..claimant.json_end]);
                 start = claimant.json_end;
             }
             claimants.len()

@@ -1,5 +1,7 @@
 //! Rows: validated ledger entries become one Arrow table per entry type.
 
+#![forbid(unsafe_code)]
+
 mod account;
 mod asset_contract;
 mod claimable_balance;
@@ -17,6 +19,8 @@ mod predicate;
 mod projection;
 pub(crate) mod reader;
 pub(crate) mod strings;
+#[cfg(test)]
+mod tests;
 mod trust_line;
 mod ttl;
 
