@@ -13,6 +13,7 @@ setup(
             args=["--locked"],
             py_limited_api=True,
             strip=Strip.All,
+            debug=False,  # an editable installation would get a slow kernel otherwise
             optional=False,
         )
     ],
