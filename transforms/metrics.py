@@ -53,6 +53,8 @@ class RangeFinished:
 class PublishStarted:
     """Everything is written and the swap into the visible tables begins."""
 
+    checkpoint: int
+
 
 @dataclass(frozen=True)
 class BuildFinished:

@@ -34,7 +34,7 @@ def test_events_add_up_to_speed_and_time_left() -> None:
     assert progress.share() == 0.25
     assert progress.entries_per_second() == 500.0
     assert progress.seconds_left() == 30.0
-    progress.take(PublishStarted())
+    progress.take(PublishStarted(63))
     progress.take(BuildFinished(63, {"accounts": 3000}))
     assert progress.publishing
     assert progress.rows == {"accounts": 3000}
@@ -53,7 +53,7 @@ def test_plain_lines_without_a_terminal(caplog: pytest.LogCaptureFixture, monkey
     with caplog.at_level(logging.INFO, "aurora_ingest"), cli_progress.show_progress(bar=False) as progress:
         publish(BucketProgress(5, 10, 0, 1))
         publish(RangeFinished(0, 7, {}))
-        publish(PublishStarted())
+        publish(PublishStarted(63))
         publish(BuildFinished(63, {"accounts": 7}))
     assert [record.getMessage() for record in caplog.records] == [
         "Building state",
@@ -79,7 +79,7 @@ def test_a_bar_is_drawn_on_standard_error(capsys: pytest.CaptureFixture[str], mo
     with cli_progress.show_progress(bar=True) as progress:
         publish(BuildStarted(63, 2, 1000))
         publish(BucketProgress(250, 1000, 1, 2))
-        publish(PublishStarted())
+        publish(PublishStarted(63))
     output = capsys.readouterr()
     assert "1/2 buckets" in output.err
     assert output.out == ""

@@ -96,9 +96,9 @@ def test_events_reach_every_subscriber_until_its_block_ends() -> None:
     with metrics.subscribe(first.append):
         with metrics.subscribe(second.append):
             metrics.publish(event)
-        metrics.publish(metrics.PublishStarted())
+        metrics.publish(metrics.PublishStarted(63))
     metrics.publish(metrics.BuildFinished(63))
-    assert first == [event, metrics.PublishStarted()]
+    assert first == [event, metrics.PublishStarted(63)]
     assert second == [event]
 
 
@@ -111,7 +111,7 @@ def test_a_failing_block_unsubscribes() -> None:
 
     with pytest.raises(RuntimeError):
         fail()
-    metrics.publish(metrics.PublishStarted())
+    metrics.publish(metrics.PublishStarted(63))
     assert seen == []
 
 
