@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-
 Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 
