@@ -1,11 +1,11 @@
-"""Accounts as Horizon's table has them: balances, thresholds, flags, sponsorship and sequence times."""
+"""Table ``accounts``: one row per account, in Horizon's columns."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-from aurora_ingest.transforms.ledger_unit import RANGE
-from aurora_ingest.transforms.processors.columns import batch_of, bytes_where_text_differs, text_or_empty
+from aurora_ingest.transforms.ledger_unit import RANGE, LedgerUnit
+from aurora_ingest.transforms.processors.columns import bytes_not_shown, or_empty, selected
 from aurora_ingest.transforms.processors.processor import ProcessTable, TableSpec
 
 SCHEMA = pa.schema(
@@ -32,28 +32,30 @@ SCHEMA = pa.schema(
         pa.field("home_domain_bytes", pa.binary()),
     ]
 )
-_AS_READ = tuple(
-    name for name in SCHEMA.names if name not in {"inflation_destination", "home_domain", "home_domain_bytes"}
-)
-COLUMNS = (*_AS_READ, "inflation_destination", "home_domain", "home_domain_text")
+MADE = ("inflation_destination", "home_domain", "home_domain_bytes")
 
 
 def account_rows(accounts: pa.RecordBatch) -> pa.RecordBatch:
-    """Make one row per account.
+    """Make one row per account entry, in the same order.
+
+    Balances and liabilities are stroops. ``home_domain`` is for reading; ``home_domain_bytes`` holds the ledger's
+    own bytes where they are no UTF-8 text without NUL.
 
     Args:
-        accounts: entry table ``account``; balances and liabilities in stroops.
-
-    Returns:
-        Rows of ``SCHEMA`` in the order of the entries. ``home_domain_bytes`` is set only where the domain is not
-        UTF-8 text without NUL.
+        accounts: entry table ``account`` with the columns of ``TABLE.columns``.
     """
-    columns = {name: accounts.column(name) for name in _AS_READ}
-    text = accounts.column("home_domain_text")
-    columns["inflation_destination"] = text_or_empty(accounts.column("inflation_destination"))
-    columns["home_domain"] = text
-    columns["home_domain_bytes"] = bytes_where_text_differs(accounts.column("home_domain"), text)
-    return batch_of(SCHEMA, columns)
+    shown = accounts.column("home_domain_text")
+    return selected(
+        accounts,
+        SCHEMA,
+        inflation_destination=or_empty(accounts.column("inflation_destination")),
+        home_domain=shown,
+        home_domain_bytes=bytes_not_shown(accounts.column("home_domain"), shown),
+    )
+
+
+def _rows(unit: LedgerUnit) -> pa.RecordBatch:
+    return account_rows(unit.post["account"])
 
 
 TABLE = TableSpec(
@@ -61,12 +63,19 @@ TABLE = TableSpec(
     schema=SCHEMA,
     primary_key=("account_id",),
     stage=RANGE,
-    columns={"account": COLUMNS},
-    rows=lambda unit: account_rows(unit.post["account"]),
+    columns={
+        "account": (
+            *(name for name in SCHEMA.names if name not in MADE),
+            "inflation_destination",
+            "home_domain",
+            "home_domain_text",
+        )
+    },
+    rows=_rows,
 )
 
 
 class ProcessAccounts(ProcessTable):
-    """Adds the table ``accounts``."""
+    """Adds ``accounts``."""
 
     spec = TABLE

@@ -1,11 +1,11 @@
-"""Data entries: names and values that accounts keep on the ledger."""
+"""Table ``accounts_data``: the named values that accounts keep in the ledger."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-from aurora_ingest.transforms.ledger_unit import RANGE
-from aurora_ingest.transforms.processors.columns import batch_of, bytes_where_text_differs
+from aurora_ingest.transforms.ledger_unit import RANGE, LedgerUnit
+from aurora_ingest.transforms.processors.columns import bytes_not_shown, selected
 from aurora_ingest.transforms.processors.processor import ProcessTable, TableSpec
 
 SCHEMA = pa.schema(
@@ -19,39 +19,30 @@ SCHEMA = pa.schema(
         pa.field("name_bytes", pa.binary()),
     ]
 )
-COLUMNS = (
-    "ledger_key_base64",
-    "account_id",
-    "name",
-    "name_text",
-    "value_base64",
-    "last_modified_ledger",
-    "sponsor",
-)
 
 
 def account_data_rows(data: pa.RecordBatch) -> pa.RecordBatch:
-    """Make one row per data entry.
+    """Make one row per data entry, in the same order.
+
+    ``ledger_key`` (XDR) and ``value`` are base64. ``name`` is for reading; ``name_bytes`` holds the ledger's own
+    bytes where they are no UTF-8 text without NUL.
 
     Args:
-        data: entry table ``data``.
-
-    Returns:
-        Rows of ``SCHEMA`` in the order of the entries; key and value in base64. ``name_bytes`` is set only where the
-        name is not UTF-8 text without NUL.
+        data: entry table ``data`` with the columns of ``TABLE.columns``.
     """
-    return batch_of(
+    shown = data.column("name_text")
+    return selected(
+        data,
         SCHEMA,
-        {
-            "ledger_key": data.column("ledger_key_base64"),
-            "account_id": data.column("account_id"),
-            "name": data.column("name_text"),
-            "value": data.column("value_base64"),
-            "last_modified_ledger": data.column("last_modified_ledger"),
-            "sponsor": data.column("sponsor"),
-            "name_bytes": bytes_where_text_differs(data.column("name"), data.column("name_text")),
-        },
+        ledger_key=data.column("ledger_key_base64"),
+        name=shown,
+        value=data.column("value_base64"),
+        name_bytes=bytes_not_shown(data.column("name"), shown),
     )
+
+
+def _rows(unit: LedgerUnit) -> pa.RecordBatch:
+    return account_data_rows(unit.post["data"])
 
 
 TABLE = TableSpec(
@@ -59,12 +50,22 @@ TABLE = TableSpec(
     schema=SCHEMA,
     primary_key=("ledger_key",),
     stage=RANGE,
-    columns={"data": COLUMNS},
-    rows=lambda unit: account_data_rows(unit.post["data"]),
+    columns={
+        "data": (
+            "ledger_key_base64",
+            "account_id",
+            "name",
+            "name_text",
+            "value_base64",
+            "last_modified_ledger",
+            "sponsor",
+        )
+    },
+    rows=_rows,
 )
 
 
 class ProcessAccountsData(ProcessTable):
-    """Adds the table ``accounts_data``."""
+    """Adds ``accounts_data``."""
 
     spec = TABLE

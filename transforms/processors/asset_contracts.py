@@ -1,20 +1,25 @@
-"""Which contract is the asset contract of which asset."""
+"""Table ``asset_contracts``: the contracts of issued assets, proven by their contract id."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aurora_ingest.transforms.ledger_unit import PARTIAL_PREFIX, PARTITION, RANGE
-from aurora_ingest.transforms.processors.columns import renamed
+from aurora_ingest.transforms.ledger_unit import PARTIAL_PREFIX, PARTITION, RANGE, LedgerUnit
+from aurora_ingest.transforms.processors.columns import HASH, selected
 from aurora_ingest.transforms.processors.processor import ProcessTable, TableSpec
+from aurora_ingest.transforms.processors.ttl import PARTIAL as TTL_PARTIAL
 
+NAME = "asset_contracts"
+JOINED = "asset_contract_rows"
+"""Entry table of a partition unit: the partial rows with their live_until_ledger."""
 INSTANCE = 1
 BALANCE = 2
+
 SCHEMA = pa.schema(
     [
-        pa.field("key_hash", pa.binary(32), nullable=False),
-        pa.field("contract_id", pa.binary(32), nullable=False),
+        pa.field("key_hash", HASH, nullable=False),
+        pa.field("contract_id", HASH, nullable=False),
         pa.field("asset_type", pa.int32(), nullable=False),
         pa.field("asset_code", pa.string(), nullable=False),
         pa.field("asset_issuer", pa.string(), nullable=False),
@@ -23,81 +28,104 @@ SCHEMA = pa.schema(
 )
 PARTIAL_SCHEMA = pa.schema(
     [
-        pa.field("key_hash", pa.binary(32), nullable=False),
-        pa.field("contract_id", pa.binary(32)),
-        pa.field("kind", pa.int32()),
+        pa.field("key_hash", HASH, nullable=False),
+        pa.field("contract_id", HASH, nullable=False),
+        pa.field("kind", pa.int32(), nullable=False),
         pa.field("asset_type", pa.int32()),
         pa.field("asset_code", pa.string()),
         pa.field("asset_issuer", pa.string()),
         pa.field("amount", pa.decimal256(39, 0)),
     ]
 )
-_SOURCES = {"kind": "asset_contract_kind", "amount": "balance_amount"}
 
 
-def asset_contract_entries(contract_data: pa.RecordBatch) -> pa.RecordBatch:
-    """Pick the instances and balances of asset contracts out of all contract data.
+def asset_contract_partials(contract_data: pa.RecordBatch) -> pa.RecordBatch:
+    """Pick the instances of asset contracts and the balances they keep for other contracts.
+
+    Their TTL lies elsewhere in the ledger, so the rows wait for the second stage.
 
     Args:
-        contract_data: entry table ``contract_data``, read with a network id.
+        contract_data: entry table ``contract_data`` with the columns of ``PARTIAL.columns``.
 
     Returns:
-        Rows of ``PARTIAL_SCHEMA`` in the order of the entries; their TTL is not known yet.
+        Batch of PARTIAL_SCHEMA in the order of the entries; ``kind`` is 1 for an instance, 2 for a balance.
     """
     found = contract_data.filter(pc.is_valid(contract_data.column("asset_contract_kind")))
-    return renamed(found, PARTIAL_SCHEMA, _SOURCES)
+    return selected(
+        found,
+        PARTIAL_SCHEMA,
+        kind=found.column("asset_contract_kind"),
+        amount=found.column("balance_amount"),
+    )
 
 
-def live_rows(entries: pa.RecordBatch, kind: int, ledger: int) -> pa.RecordBatch:
-    """Keep the rows of one kind that have not expired at a ledger.
-
-    Args:
-        entries: asset-contract rows with ``live_until_ledger``.
-        kind: ``INSTANCE`` or ``BALANCE``.
-        ledger: an entry lives up to and with its ``live_until_ledger``.
-    """
-    alive = pc.greater_equal(entries.column("live_until_ledger"), ledger)
-    return entries.filter(pc.and_(pc.equal(entries.column("kind"), kind), alive))
-
-
-def asset_contract_rows(entries: pa.RecordBatch, ledger: int) -> pa.RecordBatch:
-    """Make one row per asset contract that lives at a ledger.
+def living(joined: pa.RecordBatch, kind: int, ledger: int) -> pa.RecordBatch:
+    """Return the rows of one kind that have not expired before a ledger.
 
     Args:
-        entries: asset-contract rows of one partition with ``live_until_ledger``, sorted by key_hash.
-        ledger: ledger of the state.
-
-    Returns:
-        Rows of ``SCHEMA``, sorted by key_hash.
+        joined: partial rows with ``live_until_ledger``.
+        kind: INSTANCE or BALANCE.
+        ledger: the ledger of the state; an entry still lives in the ledger it lives until.
     """
-    return renamed(live_rows(entries, INSTANCE, ledger), SCHEMA, {"expiration_ledger": "live_until_ledger"})
+    alive = pc.greater_equal(joined.column("live_until_ledger"), ledger)
+    return joined.filter(pc.and_(pc.equal(joined.column("kind"), kind), alive))
 
 
+def asset_contract_rows(joined: pa.RecordBatch, ledger: int) -> pa.RecordBatch:
+    """Make one row per living instance of an asset contract, in the same order.
+
+    Args:
+        joined: partial rows with ``live_until_ledger``.
+        ledger: the ledger of the state; expired instances are left out, as in Horizon.
+    """
+    found = living(joined, INSTANCE, ledger)
+    return selected(found, SCHEMA, expiration_ledger=found.column("live_until_ledger"))
+
+
+def _partial_rows(unit: LedgerUnit) -> pa.RecordBatch:
+    return asset_contract_partials(unit.post["contract_data"])
+
+
+def _rows(unit: LedgerUnit) -> pa.RecordBatch:
+    return asset_contract_rows(unit.post[JOINED], unit.last_ledger)
+
+
+PARTIAL = TableSpec(
+    name=PARTIAL_PREFIX + NAME,
+    schema=PARTIAL_SCHEMA,
+    primary_key=(),
+    stage=RANGE,
+    columns={
+        "contract_data": (
+            "key_hash",
+            "contract_id",
+            "asset_contract_kind",
+            "asset_type",
+            "asset_code",
+            "asset_issuer",
+            "balance_amount",
+        )
+    },
+    rows=_partial_rows,
+)
 TABLE = TableSpec(
-    name="asset_contracts",
+    name=NAME,
     schema=SCHEMA,
     primary_key=("key_hash",),
     stage=PARTITION,
     columns={},
-    rows=lambda unit: asset_contract_rows(unit.post["asset_contract_rows"], unit.last_ledger),
+    rows=_rows,
+    needs=(PARTIAL.name, TTL_PARTIAL.name),
 )
-PARTIAL = TableSpec(
-    name=f"{PARTIAL_PREFIX}asset_contracts",
-    schema=PARTIAL_SCHEMA,
-    primary_key=(),
-    stage=RANGE,
-    columns={"contract_data": tuple(_SOURCES.get(name, name) for name in PARTIAL_SCHEMA.names)},
-    rows=lambda unit: asset_contract_entries(unit.post["contract_data"]),
-)
+
+
+class ProcessAssetContractPartials(ProcessTable):
+    """Adds ``partial:asset_contracts``: instances and balances that wait for their TTL."""
+
+    spec = PARTIAL
 
 
 class ProcessAssetContracts(ProcessTable):
-    """Adds the table ``asset_contracts``."""
+    """Adds ``asset_contracts``."""
 
     spec = TABLE
-
-
-class ProcessPartialAssetContracts(ProcessTable):
-    """Puts asset-contract entries aside for the join with their TTL."""
-
-    spec = PARTIAL

@@ -1,12 +1,11 @@
-"""Who may claim which claimable balance, one row per claimant."""
+"""Table ``claimable_balance_claimants``: which account may claim which balance."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aurora_ingest.transforms.ledger_unit import RANGE
-from aurora_ingest.transforms.processors.columns import batch_of
+from aurora_ingest.transforms.ledger_unit import RANGE, LedgerUnit
 from aurora_ingest.transforms.processors.processor import ProcessTable, TableSpec
 
 SCHEMA = pa.schema(
@@ -19,24 +18,23 @@ SCHEMA = pa.schema(
 
 
 def claimable_balance_claimant_rows(balances: pa.RecordBatch) -> pa.RecordBatch:
-    """Make one row per claimant of each claimable balance.
+    """Make one row per claimant, in the order of the balances and, inside one, of its claimants.
 
     Args:
-        balances: entry table ``claimable_balance``.
-
-    Returns:
-        Rows of ``SCHEMA`` in the order of the entries, then of their claimants.
+        balances: entry table ``claimable_balance`` with the columns of ``TABLE.columns``.
     """
     claimants = balances.column("claimants")
-    parents = pc.list_parent_indices(claimants)
-    return batch_of(
-        SCHEMA,
-        {
-            "id": balances.column("balance_id").take(parents),
-            "destination": claimants.flatten().field("destination"),
-            "last_modified_ledger": balances.column("last_modified_ledger").take(parents),
-        },
-    )
+    owner = pc.list_parent_indices(claimants)
+    columns = [
+        balances.column("balance_id").take(owner),
+        claimants.flatten().field("destination"),
+        balances.column("last_modified_ledger").take(owner),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
+
+
+def _rows(unit: LedgerUnit) -> pa.RecordBatch:
+    return claimable_balance_claimant_rows(unit.post["claimable_balance"])
 
 
 TABLE = TableSpec(
@@ -45,11 +43,11 @@ TABLE = TableSpec(
     primary_key=("destination", "id"),
     stage=RANGE,
     columns={"claimable_balance": ("balance_id", "claimants", "last_modified_ledger")},
-    rows=lambda unit: claimable_balance_claimant_rows(unit.post["claimable_balance"]),
+    rows=_rows,
 )
 
 
 class ProcessClaimableBalanceClaimants(ProcessTable):
-    """Adds the table ``claimable_balance_claimants``."""
+    """Adds ``claimable_balance_claimants``."""
 
     spec = TABLE

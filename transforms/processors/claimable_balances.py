@@ -1,12 +1,12 @@
-"""Claimable balances with their claimants, in Horizon's form and with SEP-51 predicates."""
+"""Table ``claimable_balances``: amounts set aside for claimants, with the conditions of each."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aurora_ingest.transforms.ledger_unit import RANGE
-from aurora_ingest.transforms.processors.columns import batch_of, concat_text
+from aurora_ingest.transforms.ledger_unit import RANGE, LedgerUnit
+from aurora_ingest.transforms.processors.columns import joined, selected
 from aurora_ingest.transforms.processors.processor import ProcessTable, TableSpec
 
 SCHEMA = pa.schema(
@@ -21,43 +21,39 @@ SCHEMA = pa.schema(
         pa.field("predicates", pa.string(), nullable=False),
     ]
 )
-COLUMNS = (
-    "balance_id",
-    "claimants",
-    "claimants_json",
-    "asset_base64",
-    "amount",
-    "sponsor",
-    "last_modified_ledger",
-    "flags",
-)
 
 
 def claimable_balance_rows(balances: pa.RecordBatch) -> pa.RecordBatch:
-    """Make one row per claimable balance.
+    """Make one row per claimable balance, in the same order.
+
+    ``id`` is hex of the XDR id (72 digits), ``asset`` base64 XDR, ``amount`` in stroops. ``claimants`` is the JSON
+    of Horizon's jsonb column; ``predicates`` is a JSON array of the same predicates as SEP-51 writes them, in the
+    order of the claimants.
 
     Args:
-        balances: entry table ``claimable_balance``; amounts in stroops.
-
-    Returns:
-        Rows of ``SCHEMA`` in the order of the entries. ``claimants`` is Horizon's JSON; ``predicates`` a JSON array of
-        SEP-51 predicates in the order of the claimants.
+        balances: entry table ``claimable_balance`` with the columns of ``TABLE.columns``.
     """
-    claimants = balances.column("claimants")
-    predicates = pa.ListArray.from_arrays(claimants.offsets, claimants.values.field("predicate_json"))
-    return batch_of(
+    return selected(
+        balances,
         SCHEMA,
-        {
-            "id": balances.column("balance_id"),
-            "claimants": balances.column("claimants_json"),
-            "asset": balances.column("asset_base64"),
-            "amount": balances.column("amount"),
-            "sponsor": balances.column("sponsor"),
-            "last_modified_ledger": balances.column("last_modified_ledger"),
-            "flags": balances.column("flags"),
-            "predicates": concat_text("[", pc.binary_join(predicates, ", "), "]"),
-        },
+        id=balances.column("balance_id"),
+        claimants=balances.column("claimants_json"),
+        asset=balances.column("asset_base64"),
+        predicates=_predicates(balances.column("claimants")),
     )
+
+
+def _predicates(claimants: pa.ListArray) -> pa.Array:
+    """Return list<struct<destination, predicate_json>> as JSON arrays of the predicates."""
+    lengths = pc.list_value_length(claimants)
+    ends = pc.cumulative_sum(lengths)
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends.cast(pa.int32())])
+    texts = pa.ListArray.from_arrays(offsets, claimants.flatten().field("predicate_json"))
+    return joined("[", pc.binary_join(texts, ", "), "]")
+
+
+def _rows(unit: LedgerUnit) -> pa.RecordBatch:
+    return claimable_balance_rows(unit.post["claimable_balance"])
 
 
 TABLE = TableSpec(
@@ -65,12 +61,23 @@ TABLE = TableSpec(
     schema=SCHEMA,
     primary_key=("id",),
     stage=RANGE,
-    columns={"claimable_balance": COLUMNS},
-    rows=lambda unit: claimable_balance_rows(unit.post["claimable_balance"]),
+    columns={
+        "claimable_balance": (
+            "balance_id",
+            "claimants",
+            "claimants_json",
+            "asset_base64",
+            "amount",
+            "sponsor",
+            "last_modified_ledger",
+            "flags",
+        )
+    },
+    rows=_rows,
 )
 
 
 class ProcessClaimableBalances(ProcessTable):
-    """Adds the table ``claimable_balances``."""
+    """Adds ``claimable_balances``."""
 
     spec = TABLE

@@ -1,62 +1,97 @@
-"""Pieces of Arrow that several tables need: columns put together, constants, and JSON text as PostgreSQL prints it."""
+"""Arrow operations on whole columns that several tables share; none looks at single rows in Python."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-
-def batch_of(schema: pa.Schema, columns: Mapping[str, pa.Array]) -> pa.RecordBatch:
-    """Put columns together in the order of a schema; types and lengths have to fit.
-
-    Raises:
-        pa.ArrowInvalid: a column has another type or length than the schema and the other columns say.
-    """
-    return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
+HASH = pa.binary(32)
+EXACT = pa.decimal256(76, 0)
+"""Type of sums: 2^63 values of 128 bits add up to less than 10^58."""
 
 
-def renamed(entries: pa.RecordBatch, schema: pa.Schema, sources: Mapping[str, str]) -> pa.RecordBatch:
-    """Take a batch whose columns stand in an entry table, some under another name; nothing is copied.
+def or_empty(texts: pa.Array) -> pa.Array:
+    """Return the texts with '' for null: Horizon's NOT NULL columns for what the ledger leaves out.
 
     Args:
-        entries: the entry table.
-        schema: the wanted schema.
-        sources: names in ``entries`` where they differ from those in ``schema``.
+        texts: utf8, length n.
+
+    Returns:
+        utf8 of length n without nulls; ``texts`` itself, not copied, if it has none.
     """
-    return batch_of(schema, {name: entries.column(sources.get(name, name)) for name in schema.names})
+    return texts if texts.null_count == 0 else pc.fill_null(texts, "")
 
 
-def constant(value: object, kind: pa.DataType, length: int) -> pa.Array:
-    """Return a column of one repeated value."""
-    return pa.repeat(pa.scalar(value, kind), length)
-
-
-def text_or_empty(column: pa.Array) -> pa.Array:
-    """Return the column with the empty text in place of nulls, as Horizon's NOT NULL text columns have it."""
-    return pc.fill_null(column, "") if column.null_count else column
-
-
-def bytes_where_text_differs(raw: pa.Array, text: pa.Array) -> pa.Array:
-    """Return the bytes only of the rows whose display text is not those very bytes, null elsewhere."""
-    return pc.if_else(pc.equal(pc.cast(text, pa.binary()), raw), pa.scalar(None, pa.binary()), raw)
-
-
-def concat_text(*pieces: pa.Array | str) -> pa.Array:
-    """Join text columns and constants row by row, without a separator."""
-    return pc.binary_join_element_wise(*pieces, "")
-
-
-def json_objects(fields: Sequence[tuple[str, pa.Array]], *, quoted: bool) -> pa.Array:
-    """Make one JSON object per row, printed as PostgreSQL prints jsonb.
+def bytes_not_shown(raw: pa.Array, shown: pa.Array) -> pa.Array:
+    """Return the raw bytes where the display text is not the same bytes, else null.
 
     Args:
-        fields: (key, column castable to text) pairs; keys are put in jsonb's order: by length, then by bytes.
-        quoted: True if the values are JSON strings, False if numbers.
+        raw: binary, length n, no nulls.
+        shown: utf8, length n, no nulls.
     """
-    quote = '"' if quoted else ""
-    pieces: list[pa.Array | str] = []
-    for key, column in sorted(fields, key=lambda field: (len(field[0]), field[0].encode())):
-        pieces += [f'{", " if pieces else "{"}"{key}": {quote}', pc.cast(column, pa.string()), quote]
-    return concat_text(*pieces, "}")
+    same = pc.equal(raw, shown.cast(pa.binary()))
+    if pc.all(same).as_py():
+        return pa.nulls(len(raw), pa.binary())
+    return pc.if_else(same, pa.scalar(None, pa.binary()), raw)
+
+
+def repeated(value: int, count: int) -> pa.Array:
+    """Return int64 of length ``count`` with the same value everywhere."""
+    return pa.repeat(pa.scalar(value, pa.int64()), count)
+
+
+def never(count: int) -> pa.Array:
+    """Return bool of length ``count``, all false."""
+    return pa.repeat(pa.scalar(value=False), count)
+
+
+def joined(*parts: str | pa.Array) -> pa.Array:
+    """Concatenate texts and columns of texts row by row, for JSON that is printed column by column."""
+    return pc.binary_join_element_wise(*parts, "")
+
+
+def text_of(numbers: pa.Array) -> pa.Array:
+    """Return integers of any exact type as decimal digits."""
+    return numbers.cast(pa.string())
+
+
+def selected(entries: pa.RecordBatch, schema: pa.Schema, **made: pa.Array) -> pa.RecordBatch:
+    """Return the columns of a schema, taken over from the entries without copying where not given.
+
+    Args:
+        entries: batch with n rows.
+        schema: names and types of the result.
+        made: columns that are not the entries' own, length n.
+    """
+    columns = [made[name] if name in made else entries.column(name) for name in schema.names]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def one_batch(table: pa.Table) -> pa.RecordBatch:
+    """Return the rows of a table as one batch, also if there are none."""
+    batches = table.combine_chunks().to_batches()
+    return batches[0] if batches else empty(table.schema)
+
+
+def empty(schema: pa.Schema) -> pa.RecordBatch:
+    """Return a batch of no rows."""
+    return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
+
+
+def summed(rows: pa.Table, keys: Sequence[str], schema: pa.Schema) -> pa.RecordBatch:
+    """Add up all columns that are not keys, for every value of the keys.
+
+    Args:
+        rows: table with the columns of ``schema``.
+        keys: names of the key columns.
+        schema: exact schema of the result; sums are int64 or decimal256(76, 0).
+
+    Returns:
+        One row per key, in order of first appearance.
+    """
+    added = [name for name in schema.names if name not in keys]
+    grouped = rows.group_by(list(keys), use_threads=False).aggregate([(name, "sum") for name in added])
+    columns = [grouped.column(name if name in keys else f"{name}_sum") for name in schema.names]
+    return one_batch(pa.Table.from_arrays(columns, schema=schema))

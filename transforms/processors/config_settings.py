@@ -1,11 +1,11 @@
-"""The network's settings for contracts, as of a checkpoint."""
+"""Table ``config_settings``: the network's settings for smart contracts."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-from aurora_ingest.transforms.ledger_unit import RANGE
-from aurora_ingest.transforms.processors.columns import batch_of, constant
+from aurora_ingest.transforms.ledger_unit import RANGE, LedgerUnit
+from aurora_ingest.transforms.processors.columns import repeated, selected
 from aurora_ingest.transforms.processors.processor import ProcessTable, TableSpec
 
 SCHEMA = pa.schema(
@@ -21,27 +21,26 @@ SCHEMA = pa.schema(
 
 
 def config_setting_rows(settings: pa.RecordBatch, checkpoint: int) -> pa.RecordBatch:
-    """Make one row per setting.
+    """Make one row per setting, in the same order.
+
+    ``value_xdr`` is the XDR ConfigSettingEntry, ``value`` its SEP-51 JSON. Two settings change without any trace in
+    a ledger's meta, so every row says at which checkpoint it was read.
 
     Args:
-        settings: entry table ``config_setting``.
-        checkpoint: ledger whose buckets told the values; two settings change in every ledger without being in any
-            meta, so a value is known as of a checkpoint only.
-
-    Returns:
-        Rows of ``SCHEMA`` in the order of the entries; ``value`` is the SEP-51 JSON of ``value_xdr``.
+        settings: entry table ``config_setting`` with the columns of ``TABLE.columns``.
+        checkpoint: the ledger of the snapshot.
     """
-    return batch_of(
+    return selected(
+        settings,
         SCHEMA,
-        {
-            "id": settings.column("config_setting_id"),
-            "name": settings.column("name"),
-            "value_xdr": settings.column("value_xdr"),
-            "value": settings.column("value_json"),
-            "last_modified_ledger": settings.column("last_modified_ledger"),
-            "as_of_checkpoint": constant(checkpoint, pa.int64(), settings.num_rows),
-        },
+        id=settings.column("config_setting_id"),
+        value=settings.column("value_json"),
+        as_of_checkpoint=repeated(checkpoint, len(settings)),
     )
+
+
+def _rows(unit: LedgerUnit) -> pa.RecordBatch:
+    return config_setting_rows(unit.post["config_setting"], unit.last_ledger)
 
 
 TABLE = TableSpec(
@@ -50,11 +49,11 @@ TABLE = TableSpec(
     primary_key=("id",),
     stage=RANGE,
     columns={"config_setting": ("config_setting_id", "name", "value_xdr", "value_json", "last_modified_ledger")},
-    rows=lambda unit: config_setting_rows(unit.post["config_setting"], unit.last_ledger),
+    rows=_rows,
 )
 
 
 class ProcessConfigSettings(ProcessTable):
-    """Adds the table ``config_settings``."""
+    """Adds ``config_settings``."""
 
     spec = TABLE

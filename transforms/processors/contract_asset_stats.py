@@ -1,104 +1,116 @@
-"""How much of each asset contract's asset contracts hold, and how many of them."""
+"""Table ``contract_asset_stats``: how many contracts hold an asset in its contract, and how much."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from aurora_ingest.transforms.ledger_unit import PARTIAL_PREFIX, PARTITION, TOTALS
-from aurora_ingest.transforms.processors.asset_contracts import BALANCE, live_rows
-from aurora_ingest.transforms.processors.columns import batch_of, concat_text
+from aurora_ingest.transforms.ledger_unit import PARTIAL_PREFIX, PARTITION, TOTALS, LedgerUnit
+from aurora_ingest.transforms.processors.asset_contracts import BALANCE, JOINED, living
+from aurora_ingest.transforms.processors.asset_contracts import TABLE as ASSET_CONTRACTS
+from aurora_ingest.transforms.processors.columns import EXACT, HASH, joined, repeated, summed, text_of
 from aurora_ingest.transforms.processors.processor import ProcessTable, TableSpec
-from aurora_ingest.transforms.processors.sums import SUM_TYPE, running_sums
 
+NAME = "contract_asset_stats"
+KEYS = ("contract_id",)
 SCHEMA = pa.schema(
     [
-        pa.field("contract_id", pa.binary(32), nullable=False),
+        pa.field("contract_id", HASH, nullable=False),
         pa.field("stat", pa.string(), nullable=False),
     ]
 )
 PARTIAL_SCHEMA = pa.schema(
     [
-        pa.field("contract_id", pa.binary(32), nullable=False),
-        pa.field("balance", SUM_TYPE, nullable=False),
+        pa.field("contract_id", HASH, nullable=False),
+        pa.field("balance", EXACT, nullable=False),
         pa.field("holders", pa.int64(), nullable=False),
     ]
 )
-_KEY = ("contract_id",)
 
 
-def contract_asset_stat_partials(entries: pa.RecordBatch, ledger: int) -> pa.RecordBatch:
-    """Sum the live balances of one partition by contract.
+def contract_asset_stat_partials(joined_rows: pa.RecordBatch, ledger: int) -> pa.RecordBatch:
+    """Count the living balances of every contract, and add them up.
 
-    Args:
-        entries: asset-contract rows with ``live_until_ledger``.
-        ledger: ledger of the state.
-
-    Returns:
-        Rows of ``PARTIAL_SCHEMA``, sorted by contract_id.
-    """
-    live = live_rows(entries, BALANCE, ledger)
-    ones = batch_of(
-        PARTIAL_SCHEMA,
-        {
-            "contract_id": live.column("contract_id"),
-            "balance": live.column("amount").cast(SUM_TYPE),
-            "holders": pa.repeat(pa.scalar(1, pa.int64()), live.num_rows),
-        },
-    )
-    return sum_contract_asset_stats([ones])
-
-
-def sum_contract_asset_stats(partials: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
-    """Add up partial rows by contract; exact beyond 39 digits."""
-    return running_sums(partials, PARTIAL_SCHEMA, _KEY)
-
-
-def contract_asset_stat_rows(sums: pa.RecordBatch) -> pa.RecordBatch:
-    """Make one row per contract.
+    Horizon's meaning: a balance of zero counts as a holder.
 
     Args:
-        sums: rows of ``PARTIAL_SCHEMA``, one per contract.
+        joined_rows: rows of ``partial:asset_contracts`` with ``live_until_ledger``.
+        ledger: the ledger of the state.
 
     Returns:
-        Rows of ``SCHEMA`` in the same order; ``stat`` is Horizon's JSON.
+        Batch of PARTIAL_SCHEMA, one row per contract.
     """
-    stat = concat_text(
-        '{"balance": "',
-        sums.column("balance").cast(pa.string()),
-        '", "holders": ',
-        sums.column("holders").cast(pa.string()),
-        "}",
+    found = living(joined_rows, BALANCE, ledger)
+    columns = [
+        found.column("contract_id"),
+        found.column("amount").cast(EXACT),
+        repeated(1, len(found)),
+    ]
+    return summed(pa.Table.from_arrays(columns, schema=PARTIAL_SCHEMA), KEYS, PARTIAL_SCHEMA)
+
+
+def add_contract_asset_stats(partials: pa.Table) -> pa.RecordBatch:
+    """Add up partial rows by contract.
+
+    Args:
+        partials: table of PARTIAL_SCHEMA.
+
+    Returns:
+        One row per contract, sorted by contract_id.
+    """
+    return summed(partials, KEYS, PARTIAL_SCHEMA).sort_by("contract_id")
+
+
+def contract_asset_stat_rows(totals: pa.RecordBatch) -> pa.RecordBatch:
+    """Make one row per contract from its sums, in the same order, without contracts that have no holder.
+
+    ``stat`` is the JSON of Horizon's jsonb column; the balance is a text, exact beyond 39 digits.
+
+    Args:
+        totals: batch of PARTIAL_SCHEMA with one row per contract.
+    """
+    totals = totals.filter(pc.not_equal(totals.column("holders"), 0))
+    stat = joined(
+        '{"balance": "', text_of(totals.column("balance")), '", "holders": ', text_of(totals.column("holders")), "}"
     )
-    return batch_of(SCHEMA, {"contract_id": sums.column("contract_id"), "stat": stat})
+    return pa.RecordBatch.from_arrays([totals.column("contract_id"), stat], schema=SCHEMA)
 
 
-TABLE = TableSpec(
-    name="contract_asset_stats",
-    schema=SCHEMA,
-    primary_key=_KEY,
-    stage=TOTALS,
-    columns={},
-    rows=lambda unit: contract_asset_stat_rows(unit.post["contract_asset_stats"]),
-)
+def _partial_rows(unit: LedgerUnit) -> pa.RecordBatch:
+    return contract_asset_stat_partials(unit.post[JOINED], unit.last_ledger)
+
+
+def _rows(unit: LedgerUnit) -> pa.RecordBatch:
+    return contract_asset_stat_rows(unit.post[NAME])
+
+
 PARTIAL = TableSpec(
-    name=f"{PARTIAL_PREFIX}contract_asset_stats",
+    name=PARTIAL_PREFIX + NAME,
     schema=PARTIAL_SCHEMA,
     primary_key=(),
     stage=PARTITION,
     columns={},
-    rows=lambda unit: contract_asset_stat_partials(unit.post["asset_contract_rows"], unit.last_ledger),
+    rows=_partial_rows,
+    needs=ASSET_CONTRACTS.needs,
+)
+TABLE = TableSpec(
+    name=NAME,
+    schema=SCHEMA,
+    primary_key=KEYS,
+    stage=TOTALS,
+    columns={},
+    rows=_rows,
+    needs=(PARTIAL.name,),
 )
 
 
-class ProcessContractAssetStats(ProcessTable):
-    """Adds the table ``contract_asset_stats``."""
-
-    spec = TABLE
-
-
-class ProcessPartialContractAssetStats(ProcessTable):
-    """Puts sums by contract aside for the totals."""
+class ProcessContractAssetStatPartials(ProcessTable):
+    """Adds ``partial:contract_asset_stats``: each partition's own sums."""
 
     spec = PARTIAL
+
+
+class ProcessContractAssetStats(ProcessTable):
+    """Adds ``contract_asset_stats``."""
+
+    spec = TABLE

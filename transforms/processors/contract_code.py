@@ -1,48 +1,49 @@
-"""Uploaded contract code with the cost inputs that the network measured."""
+"""Table ``contract_code``: the Wasm that contracts run, with its measured sizes."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-from aurora_ingest.transforms.ledger_unit import RANGE
-from aurora_ingest.transforms.processors.columns import renamed
+from aurora_ingest.transforms.ledger_unit import RANGE, LedgerUnit
+from aurora_ingest.transforms.processors.columns import HASH, selected
 from aurora_ingest.transforms.processors.processor import ProcessTable, TableSpec
 
-COST_INPUTS = (
-    "n_instructions",
-    "n_functions",
-    "n_globals",
-    "n_table_entries",
-    "n_types",
-    "n_data_segments",
-    "n_elem_segments",
-    "n_imports",
-    "n_exports",
-    "n_data_segment_bytes",
-)
 SCHEMA = pa.schema(
     [
-        pa.field("hash", pa.binary(32), nullable=False),
-        pa.field("key_hash", pa.binary(32), nullable=False),
+        pa.field("hash", HASH, nullable=False),
+        pa.field("key_hash", HASH, nullable=False),
         pa.field("code", pa.binary(), nullable=False),
         pa.field("code_size", pa.int64(), nullable=False),
         pa.field("ext_version", pa.int32(), nullable=False),
-        *(pa.field(name, pa.int64()) for name in COST_INPUTS),
+        pa.field("n_instructions", pa.int64()),
+        pa.field("n_functions", pa.int64()),
+        pa.field("n_globals", pa.int64()),
+        pa.field("n_table_entries", pa.int64()),
+        pa.field("n_types", pa.int64()),
+        pa.field("n_data_segments", pa.int64()),
+        pa.field("n_elem_segments", pa.int64()),
+        pa.field("n_imports", pa.int64()),
+        pa.field("n_exports", pa.int64()),
+        pa.field("n_data_segment_bytes", pa.int64()),
         pa.field("last_modified_ledger", pa.int64(), nullable=False),
     ]
 )
 
 
 def contract_code_rows(contract_code: pa.RecordBatch) -> pa.RecordBatch:
-    """Make one row per uploaded code.
+    """Make one row per contract code entry, in the same order; nothing is copied.
+
+    ``hash`` is the SHA-256 of the code; ``code_size`` is in bytes; the ten numbers are core's cost inputs, null in
+    entries of before protocol 21.
 
     Args:
-        contract_code: entry table ``contract_code``; sizes in bytes.
-
-    Returns:
-        Rows of ``SCHEMA`` in the order of the entries; cost inputs are null for code uploaded before protocol 21.
+        contract_code: entry table ``contract_code`` with the columns of the table.
     """
-    return renamed(contract_code, SCHEMA, {})
+    return selected(contract_code, SCHEMA)
+
+
+def _rows(unit: LedgerUnit) -> pa.RecordBatch:
+    return contract_code_rows(unit.post["contract_code"])
 
 
 TABLE = TableSpec(
@@ -51,11 +52,11 @@ TABLE = TableSpec(
     primary_key=("hash",),
     stage=RANGE,
     columns={"contract_code": tuple(SCHEMA.names)},
-    rows=lambda unit: contract_code_rows(unit.post["contract_code"]),
+    rows=_rows,
 )
 
 
 class ProcessContractCode(ProcessTable):
-    """Adds the table ``contract_code``."""
+    """Adds ``contract_code``."""
 
     spec = TABLE

@@ -1,28 +1,41 @@
-"""Holders and amounts of every classic asset, by authorization and by where they are held."""
+"""Table ``exp_asset_stats``: how many hold an issued asset and how much of it, by five kinds of holders."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+import operator
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aurora_ingest.transforms.ledger_unit import PARTIAL_PREFIX, RANGE, TOTALS
-from aurora_ingest.transforms.processors.columns import batch_of, json_objects
+from aurora_ingest.transforms.ledger_unit import PARTIAL_PREFIX, RANGE, TOTALS, LedgerUnit
+from aurora_ingest.transforms.processors.columns import EXACT, empty, joined, repeated, summed, text_of
 from aurora_ingest.transforms.processors.processor import ProcessTable, TableSpec
-from aurora_ingest.transforms.processors.sums import SUM_TYPE, halves, joined_halves, running_sums
 
-CATEGORIES = ("authorized", "authorized_to_maintain_liabilities", "claimable_balances", "liquidity_pools", "unauthorized")
-_AUTHORIZED, _MAINTAIN, _CLAIMABLE, _POOLS, _UNAUTHORIZED = range(len(CATEGORIES))
-_AUTHORIZED_FLAG = 1
-_MAINTAIN_FLAG = 2
-_CREDIT_TYPES = pa.array([1, 2], pa.int32())
-_KEY = ("asset_type", "asset_code", "asset_issuer")
-_KEY_FIELDS = (
+NAME = "exp_asset_stats"
+KINDS = ("authorized", "authorized_to_maintain_liabilities", "claimable_balances", "liquidity_pools", "unauthorized")
+"""Kinds of holders, in the order of the partial columns."""
+JSON_KEYS = (
+    "authorized",
+    "unauthorized",
+    "liquidity_pools",
+    "claimable_balances",
+    "authorized_to_maintain_liabilities",
+)
+"""The same in the order in which jsonb keeps keys: by length."""
+AUTHORIZED, MAINTAIN, BALANCES, POOLS, UNAUTHORIZED = range(len(KINDS))
+
+NATIVE = 0
+POOL_SHARE = 3
+AUTHORIZED_FLAG = 1
+MAINTAIN_FLAG = 2
+
+KEYS = ("asset_type", "asset_code", "asset_issuer")
+_KEY_FIELDS = [
     pa.field("asset_type", pa.int32(), nullable=False),
     pa.field("asset_code", pa.string(), nullable=False),
     pa.field("asset_issuer", pa.string(), nullable=False),
-)
+]
 SCHEMA = pa.schema(
     [
         *_KEY_FIELDS,
@@ -33,127 +46,169 @@ SCHEMA = pa.schema(
 PARTIAL_SCHEMA = pa.schema(
     [
         *_KEY_FIELDS,
-        *(pa.field(f"accounts_{category}", pa.int64(), nullable=False) for category in CATEGORIES),
-        *(pa.field(f"balance_{category}", SUM_TYPE, nullable=False) for category in CATEGORIES),
+        *(pa.field(f"count_{kind}", pa.int64(), nullable=False) for kind in KINDS),
+        *(pa.field(f"balance_{kind}", EXACT, nullable=False) for kind in KINDS),
     ]
 )
-
-
-def _held(batch: pa.RecordBatch, prefix: str, amount: str, category: pa.Array | int) -> pa.Table:
-    """Return (asset, category, 1, amount) of the rows of a batch that hold a credit asset."""
-    count = batch.num_rows
-    if isinstance(category, int):
-        category = pa.repeat(pa.scalar(category, pa.int8()), count)
-    high, low = halves(batch.column(amount))
-    names = [*_KEY, "category", "high", "low"]
-    table = pa.table([*(batch.column(f"{prefix}{name}") for name in _KEY), category, high, low], names=names)
-    return table.filter(pc.is_in(table.column("asset_type"), _CREDIT_TYPES))
+PRIMARY_KEY = ("asset_code", "asset_issuer", "asset_type")
+_HOLDING_SCHEMA = pa.schema(
+    [
+        *_KEY_FIELDS,
+        pa.field("kind", pa.int8(), nullable=False),
+        pa.field("count", pa.int64(), nullable=False),
+        pa.field("balance", EXACT, nullable=False),
+    ]
+)
+_ENTRY_COLUMNS = {
+    "trust_line": ("asset_type", "asset_code", "asset_issuer", "balance", "flags"),
+    "claimable_balance": ("asset_type", "asset_code", "asset_issuer", "amount"),
+    "liquidity_pool": tuple(name for side in "ab" for name in (*(f"{side}_{key}" for key in KEYS), f"reserve_{side}")),
+}
 
 
 def asset_stat_partials(
-    trust_lines: pa.RecordBatch, claimable_balances: pa.RecordBatch, liquidity_pools: pa.RecordBatch
+    trust_lines: pa.RecordBatch,
+    claimable_balances: pa.RecordBatch,
+    liquidity_pools: pa.RecordBatch,
+    *,
+    sign: int = 1,
 ) -> pa.RecordBatch:
-    """Sum what one unit's entries hold of each asset.
+    """Count the holders of every issued asset among some ledger entries, and add up what they hold.
 
-    A trust line counts whatever its balance, under what its flags allow; a pool counts once for each of its two
-    assets. The native asset and pool shares have no statistics.
+    Horizon's meaning: a trust line is authorized (flag 1), else authorized to maintain liabilities (flag 2), else
+    unauthorized, and counts with its balance, liabilities included in it; pool shares are no asset. A claimable
+    balance and each side of a pool count once. The native asset is left out.
 
     Args:
         trust_lines: entry table ``trust_line``.
         claimable_balances: entry table ``claimable_balance``.
         liquidity_pools: entry table ``liquidity_pool``.
+        sign: 1 to add the entries, -1 to take them away (images before a change).
 
     Returns:
-        Rows of ``PARTIAL_SCHEMA``, sorted by asset; amounts in stroops, exact.
+        Batch of PARTIAL_SCHEMA with one row per asset; counts times sign, sums in stroops times sign.
     """
     flags = trust_lines.column("flags")
-    category = pc.case_when(
-        pc.make_struct(
-            pc.not_equal(pc.bit_wise_and(flags, _AUTHORIZED_FLAG), 0),
-            pc.not_equal(pc.bit_wise_and(flags, _MAINTAIN_FLAG), 0),
-        ),
-        pa.scalar(_AUTHORIZED, pa.int8()),
-        pa.scalar(_MAINTAIN, pa.int8()),
-        pa.scalar(_UNAUTHORIZED, pa.int8()),
+    kinds = pc.if_else(
+        _has(flags, AUTHORIZED_FLAG),
+        _kind(AUTHORIZED),
+        pc.if_else(_has(flags, MAINTAIN_FLAG), _kind(MAINTAIN), _kind(UNAUTHORIZED)),
     )
-    held = pa.concat_tables(
-        [
-            _held(trust_lines, "", "balance", category),
-            _held(claimable_balances, "", "amount", _CLAIMABLE),
-            _held(liquidity_pools, "a_", "reserve_a", _POOLS),
-            _held(liquidity_pools, "b_", "reserve_b", _POOLS),
-        ]
-    )
-    grouped = held.group_by([*_KEY, "category"], use_threads=False).aggregate(
-        [("high", "sum"), ("low", "sum"), ("category", "count")]
-    )
-    return running_sums(_widened(grouped).to_batches(), PARTIAL_SCHEMA, _KEY)
+    holdings = [_holdings(trust_lines, "", kinds, "balance"), _holdings(claimable_balances, "", BALANCES, "amount")]
+    holdings += [_holdings(liquidity_pools, f"{side}_", POOLS, f"reserve_{side}") for side in "ab"]
+    by_kind = summed(pa.concat_tables(holdings), [*KEYS, "kind"], _HOLDING_SCHEMA)
+    return summed(pa.table(_spread(by_kind, sign), schema=PARTIAL_SCHEMA), KEYS, PARTIAL_SCHEMA)
 
 
-def _widened(grouped: pa.Table) -> pa.Table:
-    """Turn one row per asset and category into one with a column per category."""
-    amount = joined_halves(grouped.column("high_sum"), grouped.column("low_sum"))
-    columns = {name: grouped.column(name) for name in _KEY}
-    for number, category in enumerate(CATEGORIES):
-        mine = pc.equal(grouped.column("category"), number)
-        columns[f"accounts_{category}"] = pc.if_else(mine, grouped.column("category_count"), 0)
-        columns[f"balance_{category}"] = pc.if_else(mine, amount, pa.scalar(0, SUM_TYPE))
-    return pa.table([columns[name] for name in PARTIAL_SCHEMA.names], schema=PARTIAL_SCHEMA)
+def _has(flags: pa.Array, flag: int) -> pa.Array:
+    return pc.not_equal(pc.bit_wise_and(flags, flag), 0)
 
 
-def sum_asset_stats(partials: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
-    """Add up partial rows by asset; exact beyond 39 digits."""
-    return running_sums(partials, PARTIAL_SCHEMA, _KEY)
+def _kind(kind: int) -> pa.Scalar:
+    return pa.scalar(kind, pa.int8())
 
 
-def asset_stat_rows(sums: pa.RecordBatch) -> pa.RecordBatch:
-    """Make one row per asset.
+def _holdings(entries: pa.RecordBatch, prefix: str, kind: pa.Array | int, amount: str) -> pa.Table:
+    """Return asset, kind, count and balance of every entry that holds an issued asset."""
+    kinds = pa.repeat(_kind(kind), len(entries)) if isinstance(kind, int) else kind
+    columns = [entries.column(f"{prefix}{key}") for key in KEYS]
+    columns += [kinds, repeated(1, len(entries)), entries.column(amount).cast(EXACT)]
+    asset_type = columns[0]
+    issued = pc.and_(pc.not_equal(asset_type, NATIVE), pc.not_equal(asset_type, POOL_SHARE))
+    holdings = pa.Table.from_arrays(columns, schema=_HOLDING_SCHEMA)
+    return holdings if pc.all(issued).as_py() else holdings.filter(issued)
+
+
+def _spread(by_kind: pa.RecordBatch, sign: int) -> list[pa.Array]:
+    """Return the columns of PARTIAL_SCHEMA with each row's numbers in the columns of its kind, zero elsewhere."""
+    none, nothing = pa.scalar(0, pa.int64()), pa.scalar(0, pa.int64()).cast(EXACT)
+    count, balance = by_kind.column("count"), by_kind.column("balance")
+    if sign < 0:
+        count, balance = pc.negate(count), pc.negate(balance)
+    places = [pc.equal(by_kind.column("kind"), _kind(kind)) for kind in range(len(KINDS))]
+    return [
+        *(by_kind.column(key) for key in KEYS),
+        *(pc.if_else(place, count, none) for place in places),
+        *(pc.if_else(place, balance, nothing) for place in places),
+    ]
+
+
+def add_asset_stats(partials: pa.Table) -> pa.RecordBatch:
+    """Add up partial rows by asset.
 
     Args:
-        sums: rows of ``PARTIAL_SCHEMA``, one per asset.
+        partials: table of PARTIAL_SCHEMA.
 
     Returns:
-        Rows of ``SCHEMA`` in the same order; ``accounts`` and ``balances`` are Horizon's JSON.
+        One row per asset, sorted by primary key.
     """
-    columns = {name: sums.column(name) for name in _KEY}
-    counts = [(category, sums.column(f"accounts_{category}")) for category in CATEGORIES]
-    amounts = [(category, sums.column(f"balance_{category}")) for category in CATEGORIES]
-    columns["accounts"] = json_objects(counts, quoted=False)
-    columns["balances"] = json_objects(amounts, quoted=True)
-    return batch_of(SCHEMA, columns)
+    return summed(partials, KEYS, PARTIAL_SCHEMA).sort_by([(key, "ascending") for key in PRIMARY_KEY])
 
 
-TABLE = TableSpec(
-    name="exp_asset_stats",
-    schema=SCHEMA,
-    primary_key=("asset_code", "asset_issuer", "asset_type"),
-    stage=TOTALS,
-    columns={},
-    rows=lambda unit: asset_stat_rows(unit.post["exp_asset_stats"]),
-)
+def asset_stat_rows(totals: pa.RecordBatch) -> pa.RecordBatch:
+    """Make one row per asset from its sums, in the same order, without assets that nobody holds.
+
+    ``accounts`` and ``balances`` are the JSON of Horizon's jsonb columns; balances are texts, in stroops.
+
+    Args:
+        totals: batch of PARTIAL_SCHEMA with one row per asset.
+    """
+    numbers = [column for name, column in zip(totals.schema.names, totals.columns, strict=True) if name not in KEYS]
+    held = functools.reduce(pc.or_, (pc.not_equal(column, pa.scalar(0).cast(column.type)) for column in numbers))
+    totals = totals.filter(held)
+    columns = [
+        *(totals.column(key) for key in KEYS),
+        _json(totals, "count", ""),
+        _json(totals, "balance", '"'),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=SCHEMA) if len(totals) else empty(SCHEMA)
+
+
+def _json(totals: pa.RecordBatch, what: str, quote: str) -> pa.Array:
+    """Return the five numbers of one sort as a JSON object per row."""
+    pieces = ((f'"{key}": {quote}', text_of(totals.column(f"{what}_{key}")), f"{quote}, ") for key in JSON_KEYS)
+    parts = functools.reduce(operator.add, pieces)
+    return joined("{", *parts[:-1], f"{quote}}}")
+
+
+def _partial_rows(unit: LedgerUnit) -> pa.RecordBatch:
+    after = asset_stat_partials(*(unit.post[name] for name in _ENTRY_COLUMNS))
+    if not unit.pre:
+        return after
+    before = asset_stat_partials(*(unit.pre[name] for name in _ENTRY_COLUMNS), sign=-1)
+    return add_asset_stats(pa.Table.from_batches([before, after]))
+
+
+def _rows(unit: LedgerUnit) -> pa.RecordBatch:
+    return asset_stat_rows(unit.post[NAME])
+
+
 PARTIAL = TableSpec(
-    name=f"{PARTIAL_PREFIX}exp_asset_stats",
+    name=PARTIAL_PREFIX + NAME,
     schema=PARTIAL_SCHEMA,
     primary_key=(),
     stage=RANGE,
-    columns={
-        "trust_line": (*_KEY, "balance", "flags"),
-        "claimable_balance": (*_KEY, "amount"),
-        "liquidity_pool": (*(f"{side}_{name}" for side in "ab" for name in _KEY), "reserve_a", "reserve_b"),
-    },
-    rows=lambda unit: asset_stat_partials(
-        unit.post["trust_line"], unit.post["claimable_balance"], unit.post["liquidity_pool"]
-    ),
+    columns=_ENTRY_COLUMNS,
+    rows=_partial_rows,
+)
+TABLE = TableSpec(
+    name=NAME,
+    schema=SCHEMA,
+    primary_key=PRIMARY_KEY,
+    stage=TOTALS,
+    columns={},
+    rows=_rows,
+    needs=(PARTIAL.name,),
 )
 
 
-class ProcessExpAssetStats(ProcessTable):
-    """Adds the table ``exp_asset_stats``."""
-
-    spec = TABLE
-
-
-class ProcessPartialExpAssetStats(ProcessTable):
-    """Puts sums by asset aside for the totals."""
+class ProcessAssetStatPartials(ProcessTable):
+    """Adds ``partial:exp_asset_stats``: each unit's own sums."""
 
     spec = PARTIAL
+
+
+class ProcessAssetStats(ProcessTable):
+    """Adds ``exp_asset_stats``."""
+
+    spec = TABLE

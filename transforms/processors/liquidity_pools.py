@@ -1,12 +1,11 @@
-"""Constant-product liquidity pools with their reserves."""
+"""Table ``liquidity_pools``: constant-product pools with their reserves."""
 
 from __future__ import annotations
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from aurora_ingest.transforms.ledger_unit import RANGE
-from aurora_ingest.transforms.processors.columns import batch_of, concat_text, constant
+from aurora_ingest.transforms.ledger_unit import RANGE, LedgerUnit
+from aurora_ingest.transforms.processors.columns import joined, never, selected, text_of
 from aurora_ingest.transforms.processors.processor import ProcessTable, TableSpec
 
 SCHEMA = pa.schema(
@@ -21,54 +20,41 @@ SCHEMA = pa.schema(
         pa.field("deleted", pa.bool_(), nullable=False),
     ]
 )
-COLUMNS = (
-    "pool_id",
-    "pool_type",
-    "fee",
-    "trustline_count",
-    "total_shares",
-    "a_asset_base64",
-    "b_asset_base64",
-    "reserve_a",
-    "reserve_b",
-    "last_modified_ledger",
-)
 
 
 def liquidity_pool_rows(pools: pa.RecordBatch) -> pa.RecordBatch:
-    """Make one row per liquidity pool.
+    """Make one row per pool, in the same order.
+
+    ``id`` is hex, ``fee`` in hundredths of a percent, ``share_count`` in stroops. ``asset_reserves`` is the JSON of
+    Horizon's jsonb column: base64 XDR asset and reserve in stroops (text) of both sides. A snapshot has no
+    ``deleted`` pool.
 
     Args:
-        pools: entry table ``liquidity_pool``; reserves and shares in stroops.
-
-    Returns:
-        Rows of ``SCHEMA`` in the order of the entries; ``asset_reserves`` is Horizon's JSON array of base64 assets
-        and reserves.
+        pools: entry table ``liquidity_pool`` with the columns of ``TABLE.columns``.
     """
-    reserves = concat_text(
-        '[{"asset": "',
-        pools.column("a_asset_base64"),
-        '", "reserve": "',
-        pc.cast(pools.column("reserve_a"), pa.string()),
-        '"}, {"asset": "',
-        pools.column("b_asset_base64"),
-        '", "reserve": "',
-        pc.cast(pools.column("reserve_b"), pa.string()),
-        '"}]',
-    )
-    return batch_of(
+    return selected(
+        pools,
         SCHEMA,
-        {
-            "id": pools.column("pool_id"),
-            "type": pools.column("pool_type"),
-            "fee": pools.column("fee"),
-            "trustline_count": pools.column("trustline_count"),
-            "share_count": pools.column("total_shares"),
-            "asset_reserves": reserves,
-            "last_modified_ledger": pools.column("last_modified_ledger"),
-            "deleted": constant(value=False, kind=pa.bool_(), length=pools.num_rows),
-        },
+        id=pools.column("pool_id"),
+        type=pools.column("pool_type"),
+        share_count=pools.column("total_shares"),
+        asset_reserves=joined(
+            '[{"asset": "',
+            pools.column("a_asset_base64"),
+            '", "reserve": "',
+            text_of(pools.column("reserve_a")),
+            '"}, {"asset": "',
+            pools.column("b_asset_base64"),
+            '", "reserve": "',
+            text_of(pools.column("reserve_b")),
+            '"}]',
+        ),
+        deleted=never(len(pools)),
     )
+
+
+def _rows(unit: LedgerUnit) -> pa.RecordBatch:
+    return liquidity_pool_rows(unit.post["liquidity_pool"])
 
 
 TABLE = TableSpec(
@@ -76,12 +62,25 @@ TABLE = TableSpec(
     schema=SCHEMA,
     primary_key=("id",),
     stage=RANGE,
-    columns={"liquidity_pool": COLUMNS},
-    rows=lambda unit: liquidity_pool_rows(unit.post["liquidity_pool"]),
+    columns={
+        "liquidity_pool": (
+            "pool_id",
+            "pool_type",
+            "fee",
+            "trustline_count",
+            "total_shares",
+            "a_asset_base64",
+            "reserve_a",
+            "b_asset_base64",
+            "reserve_b",
+            "last_modified_ledger",
+        )
+    },
+    rows=_rows,
 )
 
 
 class ProcessLiquidityPools(ProcessTable):
-    """Adds the table ``liquidity_pools``."""
+    """Adds ``liquidity_pools``."""
 
     spec = TABLE

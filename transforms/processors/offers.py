@@ -1,12 +1,12 @@
-"""Open offers of the order books."""
+"""Table ``offers``: the open offers of the order book."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aurora_ingest.transforms.ledger_unit import RANGE
-from aurora_ingest.transforms.processors.columns import batch_of, constant
+from aurora_ingest.transforms.ledger_unit import RANGE, LedgerUnit
+from aurora_ingest.transforms.processors.columns import never, selected
 from aurora_ingest.transforms.processors.processor import ProcessTable, TableSpec
 
 SCHEMA = pa.schema(
@@ -21,33 +21,36 @@ SCHEMA = pa.schema(
         pa.field("price", pa.float64(), nullable=False),
         pa.field("flags", pa.int64(), nullable=False),
         pa.field("last_modified_ledger", pa.int64(), nullable=False),
-        pa.field("deleted", pa.bool_(), nullable=False),
+        pa.field("deleted", pa.bool_()),
         pa.field("sponsor", pa.string()),
     ]
 )
-_SOURCES = {
-    "selling_asset": "selling_asset_base64",
-    "buying_asset": "buying_asset_base64",
-    "pricen": "price_n",
-    "priced": "price_d",
-}
-_AS_READ = {name: _SOURCES.get(name, name) for name in SCHEMA.names if name not in {"price", "deleted"}}
 
 
 def offer_rows(offers: pa.RecordBatch) -> pa.RecordBatch:
-    """Make one row per offer.
+    """Make one row per offer, in the same order.
+
+    ``amount`` is in stroops of the selling asset; assets are base64 XDR. The exact price is pricen / priced;
+    ``price`` is its nearest float64, for reading and sorting. A snapshot has no ``deleted`` offer.
 
     Args:
-        offers: entry table ``offer``; amounts in stroops of the asset sold.
-
-    Returns:
-        Rows of ``SCHEMA`` in the order of the entries; assets as base64 XDR. ``price`` only approximates the exact
-        fraction pricen/priced, as in Horizon's table.
+        offers: entry table ``offer`` with the columns of ``TABLE.columns``.
     """
-    columns = {name: offers.column(source) for name, source in _AS_READ.items()}
-    columns["price"] = pc.divide(columns["pricen"].cast(pa.float64()), columns["priced"].cast(pa.float64()))
-    columns["deleted"] = constant(value=False, kind=pa.bool_(), length=offers.num_rows)
-    return batch_of(SCHEMA, columns)
+    numerator, denominator = offers.column("price_n"), offers.column("price_d")
+    return selected(
+        offers,
+        SCHEMA,
+        selling_asset=offers.column("selling_asset_base64"),
+        buying_asset=offers.column("buying_asset_base64"),
+        pricen=numerator,
+        priced=denominator,
+        price=pc.divide(numerator.cast(pa.float64()), denominator.cast(pa.float64())),
+        deleted=never(len(offers)),
+    )
+
+
+def _rows(unit: LedgerUnit) -> pa.RecordBatch:
+    return offer_rows(unit.post["offer"])
 
 
 TABLE = TableSpec(
@@ -55,12 +58,25 @@ TABLE = TableSpec(
     schema=SCHEMA,
     primary_key=("offer_id",),
     stage=RANGE,
-    columns={"offer": tuple(_AS_READ.values())},
-    rows=lambda unit: offer_rows(unit.post["offer"]),
+    columns={
+        "offer": (
+            "seller_id",
+            "offer_id",
+            "selling_asset_base64",
+            "buying_asset_base64",
+            "amount",
+            "price_n",
+            "price_d",
+            "flags",
+            "last_modified_ledger",
+            "sponsor",
+        )
+    },
+    rows=_rows,
 )
 
 
 class ProcessOffers(ProcessTable):
-    """Adds the table ``offers``."""
+    """Adds ``offers``."""
 
     spec = TABLE

@@ -1,4 +1,4 @@
-"""What every processor is: one table, its schema, and a ParDo that adds the table's batch to each unit."""
+"""What a processor is: a table, the entry columns it reads, its rows function, and the PTransform around it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ import apache_beam as beam
 import pyarrow as pa
 
 from aurora_ingest.errors import StateError
-from aurora_ingest.transforms.ledger_unit import LedgerUnit
+from aurora_ingest.transforms.ledger_unit import PARTIAL_PREFIX, PARTITION, RANGE, TOTALS, LedgerUnit
+
+STAGES = (RANGE, PARTITION, TOTALS)
 
 
 @dataclass(frozen=True)
 class TableSpec:
-    """One table and how a unit fills it.
+    """A table and how its rows are made.
 
     Attributes:
-        name: SQL and Parquet name; a partial table is named ``partial:<table>``.
-        schema: Arrow schema of the rows.
-        primary_key: columns that are unique together; empty for a partial table.
-        stage: kind of the units whose chain fills the table: ``range``, ``partition`` or ``totals``.
-        columns: columns that ``rows`` reads, by the kernel's entry table.
-        rows: makes the table's batch of a unit.
+        name: name of the SQL and Parquet table; ``partial:<table>`` for rows that are put aside for a later stage.
+        schema: exact Arrow schema of the rows.
+        primary_key: columns that identify a row; empty for partial rows.
+        stage: kind of the units that the rows are made from.
+        columns: columns of the kernel's entry tables that ``rows`` reads, by entry table.
+        rows: makes the unit's rows; no side effects.
+        needs: partial tables that earlier stages must have put aside.
     """
 
     name: str
@@ -32,10 +35,52 @@ class TableSpec:
     stage: str
     columns: Mapping[str, tuple[str, ...]]
     rows: Callable[[LedgerUnit], pa.RecordBatch]
+    needs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the names.
+
+        Raises:
+            ValueError: unknown stage, or a primary key that is not in the schema.
+        """
+        if self.stage not in STAGES:
+            message = f"table {self.name}: stage is {self.stage!r}, expected one of {', '.join(STAGES)}"
+            raise ValueError(message)
+        lost = set(self.primary_key) - set(self.schema.names)
+        if lost:
+            message = f"table {self.name}: primary key column {min(lost)} is not in the schema"
+            raise ValueError(message)
+
+    @property
+    def is_partial(self) -> bool:
+        """True for rows that no sink writes."""
+        return self.name.startswith(PARTIAL_PREFIX)
+
+
+def processed(unit: LedgerUnit, spec: TableSpec) -> LedgerUnit:
+    """Return the unit with the table of ``spec`` filled.
+
+    Raises:
+        StateError: the rows cannot be made, or break the table's schema; names table, unit and ledger.
+    """
+    place = f"table {spec.name}: {unit.kind} {unit.index} at ledger {unit.last_ledger}"
+    try:
+        batch = spec.rows(unit)
+    except pa.ArrowException as error:
+        message = f"{place}: {error}"
+        raise StateError(message) from error
+    if not batch.schema.equals(spec.schema):
+        message = f"{place}: rows have the schema {batch.schema}, expected {spec.schema}"
+        raise StateError(message)
+    for field, column in zip(spec.schema, batch.columns, strict=True):
+        if not field.nullable and column.null_count:
+            message = f"{place}: column {field.name} has {column.null_count} nulls, expected none"
+            raise StateError(message)
+    return unit.with_table(spec.name, batch)
 
 
 class _ProcessFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
-    """One table's batch for one unit."""
+    """Adds one table to a unit."""
 
     def __init__(self, spec: TableSpec) -> None:
         self._spec = spec
@@ -44,29 +89,18 @@ class _ProcessFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
         yield unit if unit.done else processed(unit, self._spec)
 
 
-def processed(unit: LedgerUnit, spec: TableSpec) -> LedgerUnit:
-    """Return the unit with the table of ``spec`` filled.
-
-    Raises:
-        StateError: the rows cannot be made; names the table and the unit.
-    """
-    try:
-        batch = spec.rows(unit)
-    except pa.ArrowException as error:
-        message = f"{spec.name}: {unit.kind} {unit.index} at ledger {unit.last_ledger}: {error}"
-        raise StateError(message) from error
-    return unit.with_table(spec.name, batch)
-
-
 class ProcessTable(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """LedgerUnits → the same LedgerUnits with one more table, empty or not.
+    """LedgerUnits → the same LedgerUnits, each with the rows of one more table, empty or not.
 
-    Bounded or unbounded, any order and windowing, fully parallel, no shuffle: a chain of them fuses. The batch is a
-    pure function of the unit, so a retried bundle yields the same. Units that are done pass untouched.
+    Bounded or unbounded, any order, no windows needed. Stateless and without side effects: a retried bundle makes
+    the same rows. Fully parallel; steps in a row fuse, so no rows are shuffled. Units that a former run has
+    finished pass as they are. Fails with StateError if rows break the table's schema.
+
+    Subclasses name their table by the class attribute ``spec``.
     """
 
     spec: ClassVar[TableSpec]
 
     def expand(self, units: beam.PCollection[LedgerUnit]) -> beam.PCollection[LedgerUnit]:
         """Wire the ParDo."""
-        return units | self.spec.name >> beam.ParDo(_ProcessFn(self.spec)).with_output_types(LedgerUnit)
+        return units | beam.ParDo(_ProcessFn(self.spec)).with_output_types(LedgerUnit)

@@ -1,11 +1,11 @@
-"""Trust lines, pool shares among them."""
+"""Table ``trust_lines``: what accounts hold of issued assets and of pool shares."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-from aurora_ingest.transforms.ledger_unit import RANGE
-from aurora_ingest.transforms.processors.columns import batch_of, text_or_empty
+from aurora_ingest.transforms.ledger_unit import RANGE, LedgerUnit
+from aurora_ingest.transforms.processors.columns import or_empty, selected
 from aurora_ingest.transforms.processors.processor import ProcessTable, TableSpec
 
 SCHEMA = pa.schema(
@@ -25,25 +25,28 @@ SCHEMA = pa.schema(
         pa.field("liquidity_pool_id", pa.string()),
     ]
 )
-_EMPTY_FOR_NULL = ("asset_issuer", "asset_code", "liquidity_pool_id")
 
 
 def trust_line_rows(trust_lines: pa.RecordBatch) -> pa.RecordBatch:
-    """Make one row per trust line.
+    """Make one row per trust line, in the same order.
+
+    Amounts are stroops. A line of pool shares (asset_type 3) has '' as code and issuer, another one '' as pool id.
 
     Args:
-        trust_lines: entry table ``trust_line``; balances, limits and liabilities in stroops.
-
-    Returns:
-        Rows of ``SCHEMA`` in the order of the entries. A pool share has an empty code and issuer, an asset an empty
-        pool id, as in Horizon's table.
+        trust_lines: entry table ``trust_line`` with the columns of ``TABLE.columns``.
     """
-    columns = {
-        name: trust_lines.column("ledger_key_base64" if name == "ledger_key" else name) for name in SCHEMA.names
-    }
-    for name in _EMPTY_FOR_NULL:
-        columns[name] = text_or_empty(columns[name])
-    return batch_of(SCHEMA, columns)
+    return selected(
+        trust_lines,
+        SCHEMA,
+        ledger_key=trust_lines.column("ledger_key_base64"),
+        asset_issuer=or_empty(trust_lines.column("asset_issuer")),
+        asset_code=or_empty(trust_lines.column("asset_code")),
+        liquidity_pool_id=or_empty(trust_lines.column("liquidity_pool_id")),
+    )
+
+
+def _rows(unit: LedgerUnit) -> pa.RecordBatch:
+    return trust_line_rows(unit.post["trust_line"])
 
 
 TABLE = TableSpec(
@@ -52,11 +55,11 @@ TABLE = TableSpec(
     primary_key=("ledger_key",),
     stage=RANGE,
     columns={"trust_line": ("ledger_key_base64", *SCHEMA.names[1:])},
-    rows=lambda unit: trust_line_rows(unit.post["trust_line"]),
+    rows=_rows,
 )
 
 
 class ProcessTrustLines(ProcessTable):
-    """Adds the table ``trust_lines``."""
+    """Adds ``trust_lines``."""
 
     spec = TABLE
