@@ -249,12 +249,12 @@ impl RecordReader {
 
     fn validate(&mut self) -> Result<(), Fault> {
         let body = &self.frames.bytes()[self.body.clone()];
-        let mut cur = Cur::new(body, self.options.max_depth);
+        let mut cur = Cur::with_depth(body, self.options.max_depth);
         let skipped = match self.options.kind {
-            Kind::Live => xdr::skip_BucketEntry(&mut cur),
-            Kind::Hot => xdr::skip_HotArchiveBucketEntry(&mut cur),
+            Kind::Live => xdr::generated::skip_BucketEntry(&mut cur),
+            Kind::Hot => xdr::generated::skip_HotArchiveBucketEntry(&mut cur),
         };
-        if let Err(reject) = skipped.and_then(|()| cur.finish()) {
+        if let Err(reject) = skipped.and_then(|()| cur.end("BucketEntry")) {
             return Err(self.reject(&reject));
         }
         let Some(discriminant) = body.first_chunk::<4>() else { unreachable!("a validated record has a discriminant") };
@@ -309,7 +309,7 @@ impl RecordReader {
         self.key.clear();
         let payload = &self.frames.bytes()[self.body.start + 4..self.body.end];
         let made = if self.kind == DEAD {
-            xdr::sort_key_LedgerKey(&mut Cur::new(payload, self.options.max_depth), &mut self.key)
+            xdr::generated::sort_key_LedgerKey(&mut Cur::with_depth(payload, self.options.max_depth), &mut self.key)
         } else {
             xdr::sort_key_of_entry(payload, &mut self.key)
         };

@@ -1,0 +1,347 @@
+"""The typed face of the Rust kernel: Stellar XDR to Arrow, bucket merge in core's key order, hashes and keys."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal, Protocol, final
+
+__all__: list[str]
+
+_Compression = Literal["gzip", "zstd", "none"]
+
+class _ArrowArrayLike(Protocol):
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...
+
+ENTRY_TYPES: tuple[str, ...]
+"""The ten entry tables; the index is the XDR LedgerEntryType."""
+
+COPY_HEADER: bytes
+"""What stands before the tuples of a binary COPY stream."""
+
+COPY_TRAILER: bytes
+"""What ends a binary COPY stream."""
+
+class XdrError(ValueError):
+    """The bytes are not what the format says.
+
+    Attributes:
+        offset: place in the uncompressed stream, in bytes.
+        record_index: number of the record in the stream, METAENTRY included, from 0.
+        entry_type: entry table of the record, when it got that far.
+        reason: what is wrong, without the place.
+    """
+
+    offset: int
+    record_index: int
+    entry_type: str | None
+    reason: str
+
+class HashMismatch(ValueError):
+    """The uncompressed stream has another SHA-256 than expected."""
+
+    expected: bytes
+    computed: bytes
+
+class OrderError(ValueError):
+    """The keys of a bucket do not ascend strictly; the text names both records and their sort keys."""
+
+class AlgebraError(ValueError):
+    """METAENTRY, INITENTRY, LIVEENTRY and DEADENTRY break the bucket rules."""
+
+class RowError(ValueError):
+    """A value that the target column cannot hold.
+
+    Attributes:
+        row: number of the row in the batch.
+        column: name of the column.
+        reason: what is wrong with the value.
+    """
+
+    row: int
+    column: str
+    reason: str
+
+@final
+class ArrowBatch:
+    """A record batch; ``pyarrow.record_batch(x)`` takes it over without copying."""
+
+    @property
+    def num_rows(self) -> int: ...
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...
+    def __arrow_c_schema__(self) -> object: ...
+
+@final
+class ArrowArray:
+    """An array; ``pyarrow.array(x)`` takes it over without copying."""
+
+    def __len__(self) -> int: ...
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...
+
+@final
+class ArrowSchema:
+    """A schema; ``pyarrow.schema(x)`` takes it over."""
+
+    def __arrow_c_schema__(self) -> object: ...
+
+@final
+class BucketDecoder:
+    """Decodes one bucket, fed in chunks of any size, to Arrow batches; works without the GIL.
+
+    Every record is validated wholly before any of its columns is filled. After an error the object stays failed and
+    raises it again.
+
+    Args:
+        columns: entry table to the columns wanted (None: all of them); tables that are not named are validated only.
+            None builds all ten entry tables and ``dead``.
+        compression: of the chunks.
+        batch_rows: rows over all tables at which a batch is full.
+        batch_bytes: XDR bytes over all tables at which a batch is full.
+        max_record: largest record body in bytes.
+        max_depth: deepest nesting of recursive values.
+        max_inflated: largest uncompressed stream in bytes.
+        expected_sha256: of the uncompressed stream; checked by ``finish``.
+        kind: live bucket or hot-archive bucket.
+        network_id: SHA-256 of the passphrase; needed to recognise asset contracts.
+        check_order: refuse keys that do not ascend strictly.
+    """
+
+    def __new__(
+        cls,
+        *,
+        columns: Mapping[str, Sequence[str] | None] | None = None,
+        compression: _Compression = "gzip",
+        batch_rows: int = 65536,
+        batch_bytes: int = ...,
+        max_record: int = ...,
+        max_depth: int = 1500,
+        max_inflated: int | None = None,
+        expected_sha256: bytes | None = None,
+        kind: Literal["live", "hot"] = "live",
+        network_id: bytes | None = None,
+        check_order: bool = True,
+    ) -> BucketDecoder: ...
+    def feed(self, chunk: bytes) -> list[tuple[str, ArrowBatch]]:
+        """Take compressed bytes; return the batches they filled, without empty tables.
+
+        Raises:
+            XdrError: the bytes are damaged or break the format.
+            OrderError: keys do not ascend.
+            AlgebraError: META or INIT entries where none may be.
+        """
+
+    def finish(self) -> list[tuple[str, ArrowBatch]]:
+        """End the stream; return the last batches, without empty tables.
+
+        Raises:
+            HashMismatch: the stream has another SHA-256 than expected.
+            XdrError: the stream is cut off.
+        """
+
+    @property
+    def sha256(self) -> bytes: ...
+    @property
+    def entries(self) -> int: ...
+    @property
+    def protocol(self) -> int | None: ...
+    @property
+    def uncompressed_bytes(self) -> int: ...
+
+@final
+class Segment:
+    """Consecutive records of one bucket.
+
+    Attributes:
+        first_key: sort key of the first record.
+        records: number of records.
+        data: the records with their frame headers, without METAENTRY.
+    """
+
+    @property
+    def first_key(self) -> bytes: ...
+    @property
+    def records(self) -> int: ...
+    @property
+    def data(self) -> bytes: ...
+
+@final
+class BucketCutter:
+    """Verifies one live bucket in a single pass and cuts it into segments."""
+
+    def __new__(
+        cls,
+        *,
+        compression: _Compression = "gzip",
+        expected_sha256: bytes | None = None,
+        segment_records: int = 4096,
+        segment_bytes: int = ...,
+        max_record: int = ...,
+        max_depth: int = 1500,
+    ) -> BucketCutter: ...
+    def feed(self, chunk: bytes) -> list[Segment]:
+        """Take compressed bytes; return the segments they completed. Raises as BucketDecoder.feed."""
+
+    def finish(self) -> list[Segment]:
+        """End the stream; return its last segments. Raises as BucketDecoder.finish."""
+
+    @property
+    def sha256(self) -> bytes: ...
+    @property
+    def protocol(self) -> int | None: ...
+    @property
+    def uncompressed_bytes(self) -> int: ...
+    @property
+    def entries(self) -> int: ...
+    @property
+    def live(self) -> int: ...
+    @property
+    def init(self) -> int: ...
+    @property
+    def dead(self) -> int: ...
+
+@final
+class BucketSource:
+    """One bucket of a merge, or cut segments of one.
+
+    Args:
+        name: for texts, the bucket's hash.
+        compression: of the bytes that will be fed.
+        expected_sha256: of the whole uncompressed stream; None for cut segments.
+        protocol: of the bucket, only when its METAENTRY was cut off.
+    """
+
+    def __new__(
+        cls, name: str, compression: _Compression, expected_sha256: bytes | None, protocol: int | None = None
+    ) -> BucketSource: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def protocol(self) -> int | None: ...
+
+@final
+class MergedRange:
+    """One finished key range.
+
+    Attributes:
+        index: number of the range.
+        first_key: sort key at which the range starts.
+        last: True for the range without an upper bound.
+        skipped: True when it was one of ``skip_ranges``: no batches.
+        entries: live entries by entry table.
+        records_read: records of all buckets in this range, hidden and dead ones included.
+        batches: every table of the projection once, empty ones too.
+    """
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def first_key(self) -> bytes: ...
+    @property
+    def last(self) -> bool: ...
+    @property
+    def skipped(self) -> bool: ...
+    @property
+    def entries(self) -> dict[str, int]: ...
+    @property
+    def records_read(self) -> int: ...
+    @property
+    def batches(self) -> list[tuple[str, ArrowBatch]]: ...
+
+@final
+class BucketMerger:
+    """Merges up to 24 buckets, newest first, to the rows that are alive: the newest record of a key wins, DEAD hides.
+
+    Without bounds it finds all key ranges on its way; with ``lower`` or ``upper`` it makes the one range
+    ``range_index`` (lower included, upper not) out of sources that may begin and end outside.
+
+    Args:
+        sources: newest first.
+        columns: as in BucketDecoder; None builds all ten entry tables.
+        network_id: SHA-256 of the passphrase; needed to recognise asset contracts.
+        segment_records: records of a bucket after which a segment starts.
+        segment_bytes: framed record bytes of a bucket after which a segment starts.
+        segments_per_range: distinct segment starts that make a range.
+        lower: sort key at which the one range starts.
+        upper: sort key before which the one range ends.
+        range_index: number of the one range.
+        skip_ranges: numbers of ranges that are counted but not built.
+        max_record: largest record body in bytes.
+        max_depth: deepest nesting of recursive values.
+        strict_algebra: raise when the record below an INITENTRY is INITENTRY or LIVEENTRY.
+    """
+
+    def __new__(
+        cls,
+        sources: Sequence[BucketSource],
+        *,
+        columns: Mapping[str, Sequence[str] | None] | None = None,
+        network_id: bytes | None = None,
+        segment_records: int = 4096,
+        segment_bytes: int = ...,
+        segments_per_range: int = 16,
+        lower: bytes | None = None,
+        upper: bytes | None = None,
+        range_index: int = 0,
+        skip_ranges: Collection[int] | None = None,
+        max_record: int = ...,
+        max_depth: int = 1500,
+        strict_algebra: bool = False,
+    ) -> BucketMerger: ...
+    def advance(self) -> int | MergedRange | None:
+        """Merge without the GIL until something is needed or done.
+
+        Returns:
+            A source's number: it wants ``feed`` or ``end``. A MergedRange: a finished one. None: all is merged.
+
+        Raises:
+            HashMismatch: a source's stream has another SHA-256 than expected.
+            XdrError: a source's bytes are damaged or break the format.
+            OrderError: a source's keys do not ascend.
+            AlgebraError: META or INIT entries where none may be; INIT pairs with ``strict_algebra``.
+        """
+
+    def feed(self, source: int, chunk: bytes) -> None:
+        """Give a source its next bytes.
+
+        Raises:
+            IndexError: there is no such source, or it was ended.
+        """
+
+    def end(self, source: int) -> None:
+        """Say that a source has no more bytes.
+
+        Raises:
+            IndexError: there is no such source.
+        """
+
+    @property
+    def algebra_warnings(self) -> list[tuple[str, str, str, str]]:
+        """The first 100 broken INIT pairs: newer bucket, older bucket, LedgerKey XDR in hex, text."""
+
+    @property
+    def algebra_warning_count(self) -> int: ...
+    def source_stats(self, source: int) -> dict[str, int | bytes | None]:
+        """Return entries, live, init, dead, protocol, sha256 (None before the end) and uncompressed_bytes."""
+
+def read_bucket(
+    data: bytes,
+    *,
+    columns: Mapping[str, Sequence[str] | None] | None = None,
+    compression: _Compression = "gzip",
+    max_record: int = ...,
+    max_depth: int = 1500,
+    max_inflated: int | None = None,
+    expected_sha256: bytes | None = None,
+    kind: Literal["live", "hot"] = "live",
+    network_id: bytes | None = None,
+    check_order: bool = True,
+) -> dict[str, ArrowBatch]:
+    """Decode a whole bucket to one batch per table, empty tables too.
+
+    Raises:
+        ValueError: the bucket is too large for one batch per table; and as BucketDecoder.
+    """
+
+def entry_schema(table: str) -> ArrowSchema:
+    """Return the schema of an entry table (or ``dead``) with all its columns.
+
+    Raises:
+        KeyError: there is no such table.
+    """
