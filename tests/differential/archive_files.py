@@ -15,7 +15,7 @@ from stellar_sdk import xdr
 _LEVELS = 11
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def opened(path: Path) -> Callable[[str], bytes]:
     """Returns a reader of the archive's files by their relative name."""
     if path.is_dir():

@@ -54,7 +54,17 @@ def units(archive: Path, checkpoint: int, passphrase: str, tables: tuple[str, ..
 
 def unit_of(kind: str, index: int, ledger: int, post: dict[str, pa.RecordBatch]) -> LedgerUnit:
     """Returns a unit with entries and no tables yet."""
-    return LedgerUnit(kind, index, False, ledger, ledger, {}, post, {}, Receipt(kind, index, last=False))
+    return LedgerUnit(
+        kind=kind,
+        index=index,
+        last=False,
+        first_ledger=ledger,
+        last_ledger=ledger,
+        pre={},
+        post=post,
+        tables={},
+        receipt=Receipt(kind, index, last=False),
+    )
 
 
 def chained(unit: LedgerUnit) -> LedgerUnit:

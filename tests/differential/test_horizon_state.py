@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+
+from aurora_ingest.transforms.processors import PROCESSORS, TABLES
 from differential.built_state import PUBNET, TESTNET, built_state
 from differential.comparison import assert_same_rows, postgres_text
 from differential.exact_csv import parse_csv, read_csv
-
-from aurora_ingest.transforms.processors import PROCESSORS, TABLES
 
 pytestmark = pytest.mark.shared_data
 
@@ -47,7 +47,9 @@ def test_row_counts_are_horizons(case: str, shared_data: Path) -> None:
     archive, checkpoint, passphrase = CASES[case]
     built = built_state(shared_data / "public/stellar-archivist" / archive, checkpoint, passphrase)
     counts = json.loads((shared_data / "oracle/horizon-state" / case / "counts.json").read_text())
-    assert {table: built[table].num_rows for table in HORIZON_TABLES} == {table: counts[table] for table in HORIZON_TABLES}
+    assert {table: built[table].num_rows for table in HORIZON_TABLES} == {
+        table: counts[table] for table in HORIZON_TABLES
+    }
 
 
 def test_csv_reader_tells_null_from_empty() -> None:
