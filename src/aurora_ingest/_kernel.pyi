@@ -345,3 +345,59 @@ def entry_schema(table: str) -> ArrowSchema:
     Raises:
         KeyError: there is no such table.
     """
+
+def read_ledger_headers(data: bytes, *, compression: _Compression = "gzip") -> ArrowBatch:
+    """Read framed LedgerHeaderHistoryEntry records, in their order, to one batch; hashes and chain are not judged.
+
+    Raises:
+        XdrError: the bytes are not such records.
+        ValueError: the compression is damaged.
+    """
+
+def xdr_validate(type_name: str, data: bytes, max_depth: int = 1500) -> None:
+    """Refuse bytes that are not exactly one value of the XDR type.
+
+    Raises:
+        XdrError: they are not.
+        KeyError: there is no such type.
+    """
+
+def xdr_to_json(type_name: str, data: bytes, max_depth: int = 1500) -> str:
+    """Return the SEP-51 JSON of one value. Raises as xdr_validate."""
+
+def sort_key(ledger_key_xdr: bytes) -> bytes:
+    """Return bytes whose order is stellar-core's order of ledger keys. Raises XdrError."""
+
+def ledger_key_of(entry_xdr: bytes) -> bytes:
+    """Return the LedgerKey XDR of a LedgerEntry. Raises XdrError."""
+
+def key_hash(ledger_key_xdr: bytes) -> bytes:
+    """Return the SHA-256 of a LedgerKey, under which its TTL is kept. Raises XdrError."""
+
+def contract_id_of_asset(network_id: bytes, asset_xdr: bytes) -> bytes:
+    """Return the id of the contract that a network keeps for an asset, 32 bytes. Raises XdrError."""
+
+def strkey_encode(kind: str, payload: bytes) -> str:
+    """Return the strkey of a payload; `kind` is the letter it begins with.
+
+    Raises:
+        ValueError: no such kind, or the payload is not of its form.
+    """
+
+def strkey_decode(text: str) -> tuple[str, bytes]:
+    """Return letter and payload of a strkey.
+
+    Raises:
+        ValueError: the text is not a strkey.
+    """
+
+def strkey_encode_array(kind: str, payloads: _ArrowArrayLike) -> ArrowArray:
+    """Return the strkeys of an array of fixed_size_binary[32]; null stays null.
+
+    Raises:
+        ValueError: no such kind, or its payloads have another length.
+        TypeError: another type of array.
+    """
+
+def version() -> dict[str, str]:
+    """Return the version of the kernel."""

@@ -33,7 +33,8 @@ pub fn raise(py: Python<'_>, fault: &Fault) -> PyErr {
     set.err().unwrap_or(error)
 }
 
-fn xdr_error(
+/// An `XdrError` with its fields, and whether they could be set.
+pub fn xdr_error(
     py: Python<'_>,
     text: String,
     offset: u64,

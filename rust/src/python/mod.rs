@@ -7,6 +7,7 @@ mod errors;
 mod functions;
 mod merger;
 mod options;
+mod strkeys;
 
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -30,5 +31,16 @@ fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<merger::MergedRange>()?;
     module.add_function(wrap_pyfunction!(decoder::read_bucket, module)?)?;
     module.add_function(wrap_pyfunction!(functions::entry_schema, module)?)?;
+    module.add_function(wrap_pyfunction!(functions::read_ledger_headers, module)?)?;
+    module.add_function(wrap_pyfunction!(functions::xdr_validate, module)?)?;
+    module.add_function(wrap_pyfunction!(functions::xdr_to_json, module)?)?;
+    module.add_function(wrap_pyfunction!(functions::sort_key, module)?)?;
+    module.add_function(wrap_pyfunction!(functions::ledger_key_of, module)?)?;
+    module.add_function(wrap_pyfunction!(functions::key_hash, module)?)?;
+    module.add_function(wrap_pyfunction!(functions::contract_id_of_asset, module)?)?;
+    module.add_function(wrap_pyfunction!(functions::version, module)?)?;
+    module.add_function(wrap_pyfunction!(strkeys::strkey_encode, module)?)?;
+    module.add_function(wrap_pyfunction!(strkeys::strkey_decode, module)?)?;
+    module.add_function(wrap_pyfunction!(strkeys::strkey_encode_array, module)?)?;
     Ok(())
 }

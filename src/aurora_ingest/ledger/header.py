@@ -79,7 +79,7 @@ def headers_of(batch: pa.RecordBatch) -> tuple[LedgerHeader, ...]:
         batch.column(name).to_pylist()
         for name in (
             "ledger_sequence",
-            "ledger_version",
+            "protocol_version",
             "ledger_hash",
             "computed_hash",
             "previous_ledger_hash",
