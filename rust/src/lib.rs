@@ -7,6 +7,8 @@ pub mod asset;
 pub mod bucket;
 pub mod header;
 pub mod pg_copy;
+mod pg_numeric;
+mod pg_value;
 #[cfg(feature = "python")]
 mod python;
 pub mod rows;

@@ -401,3 +401,15 @@ def strkey_encode_array(kind: str, payloads: _ArrowArrayLike) -> ArrowArray:
 
 def version() -> dict[str, str]:
     """Return the version of the kernel."""
+
+def copy_rows(batch: _ArrowArrayLike, pg_types: Sequence[str]) -> bytes:
+    """Return the rows as tuples of PostgreSQL's binary COPY, without COPY_HEADER and COPY_TRAILER.
+
+    Args:
+        batch: a record batch.
+        pg_types: PostgreSQL's name of each column's type, in the order of the columns.
+
+    Raises:
+        RowError: a value that its column cannot hold (range, length, NUL).
+        ValueError: the types do not fit the columns.
+    """

@@ -82,8 +82,10 @@ pub fn xdr_to_json(py: Python<'_>, type_name: &str, data: &[u8], max_depth: u32)
 #[pyfunction]
 pub fn sort_key<'py>(py: Python<'py>, ledger_key_xdr: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
     let mut key = Vec::new();
-    whole(ledger_key_xdr, DEFAULT_MAX_DEPTH, |c| generated::sort_key_LedgerKey(c, &mut key))
-        .map_err(|reject| raise(py, "LedgerKey", &reject))?;
+    whole(ledger_key_xdr, DEFAULT_MAX_DEPTH, |c| {
+        generated::sort_key_LedgerKey(c, &mut key)
+    })
+    .map_err(|reject| raise(py, "LedgerKey", &reject))?;
     Ok(PyBytes::new(py, &key))
 }
 

@@ -1,6 +1,7 @@
 //! The Python face of the kernel (`aurora_ingest._kernel`); its truth is `_kernel.pyi`.
 
 mod arrow;
+mod copy;
 mod cutter;
 mod decoder;
 mod errors;
@@ -10,7 +11,9 @@ mod options;
 mod strkeys;
 
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyBytes, PyTuple};
+
+use crate::pg_copy;
 
 #[pymodule]
 fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -19,6 +22,9 @@ fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("HashMismatch", py.get_type::<errors::HashMismatch>())?;
     module.add("OrderError", py.get_type::<errors::OrderError>())?;
     module.add("AlgebraError", py.get_type::<errors::AlgebraError>())?;
+    module.add("RowError", py.get_type::<copy::RowError>())?;
+    module.add("COPY_HEADER", PyBytes::new(py, &pg_copy::HEADER))?;
+    module.add("COPY_TRAILER", PyBytes::new(py, &pg_copy::TRAILER))?;
     module.add("ENTRY_TYPES", PyTuple::new(py, crate::rows::ENTRY_TYPES)?)?;
     module.add_class::<arrow::ArrowBatch>()?;
     module.add_class::<arrow::ArrowArray>()?;
@@ -30,6 +36,7 @@ fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<merger::BucketMerger>()?;
     module.add_class::<merger::MergedRange>()?;
     module.add_function(wrap_pyfunction!(decoder::read_bucket, module)?)?;
+    module.add_function(wrap_pyfunction!(copy::copy_rows, module)?)?;
     module.add_function(wrap_pyfunction!(functions::entry_schema, module)?)?;
     module.add_function(wrap_pyfunction!(functions::read_ledger_headers, module)?)?;
     module.add_function(wrap_pyfunction!(functions::xdr_validate, module)?)?;

@@ -30,10 +30,12 @@ pub fn strkey_encode(kind: &str, payload: &[u8]) -> PyResult<String> {
 /// The letter and the payload of a strkey.
 #[pyfunction]
 pub fn strkey_decode<'py>(py: Python<'py>, text: &str) -> PyResult<(char, Bound<'py, PyBytes>)> {
-    strkey::decode(text).map(|(kind, payload)| (kind.letter(), PyBytes::new(py, &payload))).map_err(|fault| {
-        let shown: String = text.chars().take(SHORT_LEN).collect();
-        PyValueError::new_err(format!("strkey {shown:?}: {}", fault.text()))
-    })
+    strkey::decode(text)
+        .map(|(kind, payload)| (kind.letter(), PyBytes::new(py, &payload)))
+        .map_err(|fault| {
+            let shown: String = text.chars().take(SHORT_LEN).collect();
+            PyValueError::new_err(format!("strkey {shown:?}: {}", fault.text()))
+        })
 }
 
 /// The strkeys of an array of 32-byte payloads; null stays null.
@@ -41,7 +43,10 @@ pub fn strkey_decode<'py>(py: Python<'py>, text: &str) -> PyResult<(char, Bound<
 pub fn strkey_encode_array(py: Python<'_>, kind: &str, payloads: &Bound<'_, PyAny>) -> PyResult<ArrowArray> {
     let kind = kind_of(kind)?;
     if !kind.accepts(&[0; 32]) {
-        return Err(PyValueError::new_err(format!("kind {} has no payload of 32 bytes", kind.letter())));
+        return Err(PyValueError::new_err(format!(
+            "kind {} has no payload of 32 bytes",
+            kind.letter()
+        )));
     }
     let payloads = import_array(payloads)?;
     let fixed = payloads
@@ -58,7 +63,9 @@ pub fn strkey_encode_array(py: Python<'_>, kind: &str, payloads: &Bound<'_, PyAn
 fn encoded(kind: Kind, payloads: &FixedSizeBinaryArray) -> arrow_array::StringArray {
     let mut texts = StringBuilder::with_capacity(payloads.len(), payloads.len() * SHORT_LEN);
     for payload in payloads {
-        let text = payload.and_then(|bytes| <&[u8; 32]>::try_from(bytes).ok()).map(|raw| strkey::encode32(kind, raw));
+        let text = payload
+            .and_then(|bytes| <&[u8; 32]>::try_from(bytes).ok())
+            .map(|raw| strkey::encode32(kind, raw));
         texts.append_option(text.as_ref().and_then(|ascii| std::str::from_utf8(ascii).ok()));
     }
     texts.finish()
