@@ -1,0 +1,1 @@
+"""The databases: tables, migrations, staging, receipts and publishing; the only room with SQL."""

@@ -1,0 +1,54 @@
+"""The cursor and the facts beside it, under the names that the original gave them in `key_value_store`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+
+from aurora_ingest.db.engine import is_postgres
+from aurora_ingest.db.tables import key_value_store
+
+CURRENT_VERSION: Final = 3
+"""Version of the rules that make the tables; 1 and 2 were the original's. A state of another version is rebuilt."""
+
+LAST_LEDGER: Final = "exp_ingest_last_ledger"
+VERSION: Final = "exp_ingest_version"
+STATE_INVALID: Final = "exp_state_invalid"
+NETWORK: Final = "aurora_network_passphrase"
+
+
+def read(connection: sa.Connection, key: str, *, lock: bool = False) -> str | None:
+    """Returns the value of `key`, None when there is none.
+
+    Args:
+        connection: in a transaction.
+        key: one of the names above.
+        lock: hold the row until the transaction ends, so that nobody else can move it.
+    """
+    query = sa.select(key_value_store.c.value).where(key_value_store.c.key == key)
+    if lock and is_postgres(connection):
+        query = query.with_for_update()
+    value: str | None = connection.execute(query).scalar_one_or_none()
+    return value
+
+
+def read_last_ledger(connection: sa.Connection, *, lock: bool = False) -> int | None:
+    """Returns the ledger that all state tables stand at, None before the first state. The original's 0 means none."""
+    value = read(connection, LAST_LEDGER, lock=lock)
+    return int(value) or None if value is not None else None
+
+
+def read_version(connection: sa.Connection) -> int | None:
+    """Returns the version of the rules that made the state, None before the first state."""
+    value = read(connection, VERSION)
+    return int(value) or None if value is not None else None
+
+
+def write(connection: sa.Connection, key: str, value: str) -> None:
+    """Sets the value of `key`."""
+    changed = connection.execute(
+        sa.update(key_value_store).where(key_value_store.c.key == key).values(value=value)
+    ).rowcount
+    if changed == 0:
+        connection.execute(sa.insert(key_value_store).values(key=key, value=value))

@@ -1,0 +1,91 @@
+"""Opening a database: PostgreSQL through psycopg, or SQLite with one writer at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+
+from aurora_ingest.errors import DatabaseError, UsageError
+
+_SQLITE_BUSY_SECONDS = 60
+_WRITES = "aurora_writes"
+
+
+def connect(url: str) -> sa.Engine:
+    """Opens a database and sees whether it answers.
+
+    Args:
+        url: ``postgresql://user@host/name`` or ``sqlite:///file.db``.
+
+    Raises:
+        UsageError: no such kind of database.
+        DatabaseError: it does not answer.
+    """
+    engine = _engine(url)
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("SELECT 1")
+    except OperationalError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        raise DatabaseError(f"database {shown(engine)} does not answer: {reason}") from error
+    return engine
+
+
+def shown(engine: sa.Engine) -> str:
+    """Returns the database's address for messages, without the password."""
+    return engine.url.render_as_string(hide_password=True)
+
+
+def is_postgres(connection: sa.Connection | sa.Engine) -> bool:
+    """Tells PostgreSQL from SQLite."""
+    return connection.dialect.name == "postgresql"
+
+
+@contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """One transaction that writes: committed at the end of the block, rolled back by an error in it.
+
+    SQLite takes its write lock at once, so that two writers wait for each other instead of failing halfway.
+    """
+    with engine.connect() as connection:
+        writer = connection.execution_options(**{_WRITES: True})
+        with writer.begin():
+            yield writer
+
+
+def _engine(url: str) -> sa.Engine:
+    try:
+        address = sa.make_url(url)
+    except ArgumentError as error:
+        raise UsageError(
+            f"database URL {url!r} cannot be read; expected postgresql://… or sqlite:///file.db"
+        ) from error
+    if address.drivername in {"postgresql", "postgres"}:
+        address = address.set(drivername="postgresql+psycopg")
+    if address.get_backend_name() == "sqlite":
+        engine = sa.create_engine(address, connect_args={"check_same_thread": False, "timeout": _SQLITE_BUSY_SECONDS})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    if address.get_backend_name() != "postgresql":
+        raise UsageError(f"database kind {address.drivername!r} is unknown; expected postgresql:// or sqlite:///")
+    try:
+        return sa.create_engine(address, pool_pre_ping=True)
+    except NoSuchModuleError as error:
+        raise UsageError(f"database driver {address.drivername!r} is unknown; write postgresql://…") from error
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun by us, see below
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,296 @@
+"""Every table: Horizon's state tables under its names, ours beside them, and the books of the builds."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, LargeBinary, SmallInteger, String, Text
+from sqlalchemy.dialects import postgresql
+
+METADATA: Final = sa.MetaData()
+
+# SQLite has neither jsonb nor exact numbers beyond 64 bits; text keeps both as they are.
+_JSON: Final = Text().with_variant(postgresql.JSONB(), "postgresql")
+_NUMERIC: Final = Text().with_variant(sa.Numeric(), "postgresql")
+_AMOUNT: Final = Text().with_variant(sa.Numeric(39, 0), "postgresql")
+_FLOAT: Final = Float(53)
+
+
+def _key(name: str, kind: String | Text) -> Column[str]:
+    """Returns a text column of a primary key; it is compared byte by byte, which needs no locale."""
+    in_postgres = type(kind)(kind.length, collation="C")
+    return Column(name, kind.with_variant(in_postgres, "postgresql"), primary_key=True, nullable=False)
+
+
+def _need(name: str, kind: sa.types.TypeEngine[object]) -> Column[object]:
+    return Column(name, kind, nullable=False)
+
+
+def _may(name: str, kind: sa.types.TypeEngine[object]) -> Column[object]:
+    return Column(name, kind, nullable=True)
+
+
+def _hash(name: str) -> Column[bytes]:
+    return Column(name, LargeBinary(), primary_key=True, nullable=False)
+
+
+accounts = sa.Table(
+    "accounts",
+    METADATA,
+    _key("account_id", String(56)),
+    *(
+        _need(name, BigInteger())
+        for name in ("balance", "buying_liabilities", "selling_liabilities", "sequence_number")
+    ),
+    _need("num_subentries", Integer()),
+    _need("inflation_destination", String(56)),
+    _need("flags", Integer()),
+    # A domain of 32 bytes that are no UTF-8 has up to 128 characters in its display form.
+    _need("home_domain", String(128)),
+    *(_need(name, SmallInteger()) for name in ("master_weight", "threshold_low", "threshold_medium", "threshold_high")),
+    _need("last_modified_ledger", Integer()),
+    _may("sponsor", Text()),
+    *(_may(name, Integer()) for name in ("num_sponsored", "num_sponsoring", "sequence_ledger")),
+    _may("sequence_time", BigInteger()),
+    _may("home_domain_bytes", LargeBinary()),
+    Index("accounts_home_domain", "home_domain"),
+    Index("accounts_inflation_destination", "inflation_destination"),
+    Index("accounts_by_sponsor", "sponsor"),
+)
+accounts_signers = sa.Table(
+    "accounts_signers",
+    METADATA,
+    Column("account_id", String(64).with_variant(String(64, collation="C"), "postgresql"), nullable=False),
+    Column("signer", Text().with_variant(Text(collation="C"), "postgresql"), nullable=False),
+    _need("weight", Integer()),
+    _may("sponsor", Text()),
+    sa.PrimaryKeyConstraint("signer", "account_id"),
+    Index("accounts_signers_by_account", "account_id"),
+    Index("accounts_signers_by_sponsor", "sponsor"),
+)
+accounts_data = sa.Table(
+    "accounts_data",
+    METADATA,
+    _key("ledger_key", String(150)),
+    _need("account_id", String(56)),
+    _need("name", String(256)),
+    _need("value", String(90)),
+    _need("last_modified_ledger", Integer()),
+    _may("sponsor", Text()),
+    _may("name_bytes", LargeBinary()),
+    Index("accounts_data_account_id_name", "account_id", "name"),
+    Index("accounts_data_by_sponsor", "sponsor"),
+)
+trust_lines = sa.Table(
+    "trust_lines",
+    METADATA,
+    _key("ledger_key", String(150)),
+    _need("account_id", String(56)),
+    _need("asset_type", Integer()),
+    _need("asset_issuer", String(56)),
+    _need("asset_code", String(48)),
+    *(
+        _need(name, BigInteger())
+        for name in ("balance", "trust_line_limit", "buying_liabilities", "selling_liabilities")
+    ),
+    _need("flags", Integer()),
+    _need("last_modified_ledger", Integer()),
+    _may("sponsor", Text()),
+    _may("liquidity_pool_id", Text()),
+    Index("trust_lines_by_account_id", "account_id"),
+    Index("trust_lines_by_issuer", "asset_issuer"),
+    Index("trust_lines_by_type_code_issuer", "asset_type", "asset_code", "asset_issuer"),
+    Index("trust_lines_by_sponsor", "sponsor"),
+    Index("trust_lines_by_liquidity_pool_id", "liquidity_pool_id"),
+)
+offers = sa.Table(
+    "offers",
+    METADATA,
+    _need("seller_id", String(56)),
+    Column("offer_id", BigInteger(), primary_key=True, autoincrement=False, nullable=False),
+    _need("selling_asset", Text()),
+    _need("buying_asset", Text()),
+    _need("amount", BigInteger()),
+    _need("pricen", Integer()),
+    _need("priced", Integer()),
+    _need("price", _FLOAT),
+    _need("flags", Integer()),
+    _need("last_modified_ledger", Integer()),
+    _may("deleted", Boolean()),
+    _may("sponsor", Text()),
+    Index("offers_by_seller", "seller_id"),
+    Index("offers_by_selling_asset", "selling_asset"),
+    Index("offers_by_buying_asset", "buying_asset"),
+    Index("offers_by_last_modified_ledger", "last_modified_ledger"),
+    Index("offers_by_sponsor", "sponsor"),
+)
+claimable_balances = sa.Table(
+    "claimable_balances",
+    METADATA,
+    _key("id", Text()),
+    _need("claimants", _JSON),
+    _need("asset", Text()),
+    _need("amount", BigInteger()),
+    _may("sponsor", Text()),
+    _need("last_modified_ledger", Integer()),
+    _need("flags", Integer()),
+    _need("predicates", _JSON),
+    Index("claimable_balances_by_asset", "asset"),
+    Index("claimable_balances_by_sponsor_and_ledger", "sponsor", "last_modified_ledger", "id"),
+)
+claimable_balance_claimants = sa.Table(
+    "claimable_balance_claimants",
+    METADATA,
+    Column("id", Text().with_variant(Text(collation="C"), "postgresql"), nullable=False),
+    Column("destination", String(56).with_variant(String(56, collation="C"), "postgresql"), nullable=False),
+    _need("last_modified_ledger", Integer()),
+    sa.PrimaryKeyConstraint("destination", "id"),
+    Index("claimable_balance_claimants_by_ledger", "destination", "last_modified_ledger", "id"),
+)
+liquidity_pools = sa.Table(
+    "liquidity_pools",
+    METADATA,
+    _key("id", Text()),
+    _need("type", SmallInteger()),
+    _need("fee", Integer()),
+    _need("trustline_count", BigInteger()),
+    _need("share_count", BigInteger()),
+    _need("asset_reserves", _JSON),
+    _need("last_modified_ledger", Integer()),
+    _need("deleted", Boolean()),
+    Index("liquidity_pools_by_ledger", "last_modified_ledger"),
+)
+exp_asset_stats = sa.Table(
+    "exp_asset_stats",
+    METADATA,
+    Column("asset_type", Integer(), nullable=False),
+    Column("asset_code", String(48).with_variant(String(48, collation="C"), "postgresql"), nullable=False),
+    Column("asset_issuer", String(56).with_variant(String(56, collation="C"), "postgresql"), nullable=False),
+    _need("accounts", _JSON),
+    _need("balances", _JSON),
+    sa.PrimaryKeyConstraint("asset_code", "asset_issuer", "asset_type"),
+    Index("exp_asset_stats_by_issuer", "asset_issuer"),
+)
+contract_asset_stats = sa.Table("contract_asset_stats", METADATA, _hash("contract_id"), _need("stat", _JSON))
+contract_asset_balances = sa.Table(
+    "contract_asset_balances",
+    METADATA,
+    _hash("key_hash"),
+    _need("asset_contract_id", LargeBinary()),
+    _need("amount", _AMOUNT),
+    _need("expiration_ledger", Integer()),
+    Index("contract_asset_balances_by_expiration", "expiration_ledger"),
+)
+asset_contracts = sa.Table(
+    "asset_contracts",
+    METADATA,
+    _hash("key_hash"),
+    _need("contract_id", LargeBinary()),
+    _need("asset_type", Integer()),
+    _need("asset_code", String(48)),
+    _need("asset_issuer", String(56)),
+    _need("expiration_ledger", Integer()),
+    Index("asset_contracts_by_contract_id", "contract_id"),
+    Index("asset_contracts_by_expiration", "expiration_ledger"),
+)
+contract_data = sa.Table(
+    "contract_data",
+    METADATA,
+    _hash("key_hash"),
+    _need("contract", Text()),
+    _may("contract_id", LargeBinary()),
+    _need("key_type", Text()),
+    _need("key", LargeBinary()),
+    _need("durability", Text()),
+    _need("value_type", Text()),
+    _need("value", LargeBinary()),
+    _need("last_modified_ledger", Integer()),
+    Index("contract_data_by_contract", "contract"),
+)
+contract_code = sa.Table(
+    "contract_code",
+    METADATA,
+    _hash("hash"),
+    _need("key_hash", LargeBinary()),
+    _need("code", LargeBinary()),
+    _need("code_size", Integer()),
+    _need("ext_version", Integer()),
+    *(
+        _may(f"n_{name}", BigInteger())
+        for name in (
+            "instructions",
+            "functions",
+            "globals",
+            "table_entries",
+            "types",
+            "data_segments",
+            "elem_segments",
+            "imports",
+            "exports",
+            "data_segment_bytes",
+        )
+    ),
+    _need("last_modified_ledger", Integer()),
+)
+config_settings = sa.Table(
+    "config_settings",
+    METADATA,
+    Column("id", Integer(), primary_key=True, autoincrement=False, nullable=False),
+    _need("name", Text()),
+    _need("value_xdr", LargeBinary()),
+    _need("value", _JSON),
+    _need("last_modified_ledger", Integer()),
+    _need("as_of_checkpoint", Integer()),
+)
+# A time to live may end beyond the last ledger that 31 bits can count; uint32 needs 64.
+ttl = sa.Table(
+    "ttl",
+    METADATA,
+    _hash("key_hash"),
+    _need("live_until_ledger", BigInteger()),
+    _need("last_modified_ledger", Integer()),
+    Index("ttl_by_live_until", "live_until_ledger"),
+)
+
+STATE_TABLES: Final[dict[str, sa.Table]] = dict(METADATA.tables)
+"""The tables of a state, in the order in which they are locked and published."""
+
+key_value_store = sa.Table(
+    "key_value_store",
+    METADATA,
+    Column("key", String(255), primary_key=True, nullable=False),
+    Column("value", String(255), nullable=False),
+)
+ingest_builds = sa.Table(
+    "ingest_builds",
+    METADATA,
+    Column("build_id", String(64), primary_key=True, nullable=False),
+    Column("checkpoint", BigInteger(), nullable=False),
+    Column("ledger_hash", String(64), nullable=False),
+    Column("network_passphrase", Text(), nullable=False),
+    Column("tables", Text(), nullable=False),
+    Column("version", Integer(), nullable=False),
+    Column("epoch", Integer(), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("started_at", Float(53), nullable=False),
+    Column("finished_at", Float(53), nullable=True),
+)
+ingest_build_heartbeats = sa.Table(
+    "ingest_build_heartbeats",
+    METADATA,
+    Column("build_id", String(64), primary_key=True, nullable=False),
+    Column("epoch", Integer(), nullable=False),
+    Column("node", Text(), nullable=False),
+    Column("beat_at", Float(53), nullable=False),
+)
+ingest_build_receipts = sa.Table(
+    "ingest_build_receipts",
+    METADATA,
+    Column("build_id", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("unit", Integer(), nullable=False),
+    Column("epoch", Integer(), nullable=False),
+    Column("payload", Text(), nullable=False),
+    sa.PrimaryKeyConstraint("build_id", "kind", "unit"),
+)
