@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, LargeBinary, SmallInteger, String, Text
@@ -23,11 +23,11 @@ def _key(name: str, kind: String | Text) -> Column[str]:
     return Column(name, kind.with_variant(in_postgres, "postgresql"), primary_key=True, nullable=False)
 
 
-def _need(name: str, kind: sa.types.TypeEngine[object]) -> Column[object]:
+def _need(name: str, kind: sa.types.TypeEngine[Any]) -> Column[object]:
     return Column(name, kind, nullable=False)
 
 
-def _may(name: str, kind: sa.types.TypeEngine[object]) -> Column[object]:
+def _may(name: str, kind: sa.types.TypeEngine[Any]) -> Column[object]:
     return Column(name, kind, nullable=True)
 
 

@@ -1,0 +1,15 @@
+"""Runs the revisions on the connection that `db.schema` gives."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from aurora_ingest.db.tables import METADATA
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=METADATA,
+    version_table=context.config.attributes["version_table"],
+    transactional_ddl=True,
+)
+context.run_migrations()
