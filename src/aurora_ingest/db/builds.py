@@ -1,0 +1,315 @@
+"""The books of state builds: who builds what, which units are done, and who may still write."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from aurora_ingest.db import cursor, guards, staging
+from aurora_ingest.db.engine import is_postgres, writing
+from aurora_ingest.db.heartbeat import Heartbeat, beat, silence
+from aurora_ingest.db.load import load_batch
+from aurora_ingest.db.tables import ingest_build_heartbeats, ingest_build_receipts, ingest_builds
+from aurora_ingest.errors import FencedError, UnfinishedBuildError
+
+__all__ = [
+    "Build",
+    "BuildPlan",
+    "Heartbeat",
+    "abandon_build",
+    "finished",
+    "hold",
+    "open_build",
+    "unfinished_builds",
+    "write_unit",
+]
+
+BUILDING: Final = "building"
+PUBLISHED: Final = "published"
+ABANDONED: Final = "abandoned"
+
+
+@dataclass(frozen=True)
+class BuildPlan:
+    """What is going to be built.
+
+    Attributes:
+        build_id: hex name of the build, a hash of all that determines its result.
+        checkpoint: ledger of the state.
+        ledger_hash: hex hash of that ledger's header.
+        network_passphrase: network of the archive.
+        tables: state tables to build.
+    """
+
+    build_id: str
+    checkpoint: int
+    ledger_hash: str
+    network_passphrase: str
+    tables: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Build:
+    """The right to write one build; picklable, so that every worker has it.
+
+    Attributes:
+        build_id: hex name of the build.
+        epoch: fencing token: whoever opened the build last has the highest.
+        tables: state tables of the build.
+        network_passphrase: network of the archive.
+    """
+
+    build_id: str
+    epoch: int
+    tables: tuple[str, ...]
+    network_passphrase: str
+
+
+@dataclass(frozen=True)
+class UnfinishedBuild:
+    """A build that was neither published nor abandoned.
+
+    Attributes:
+        build_id: hex name of the build.
+        checkpoint: ledger of its state.
+        epoch: how often it was taken up.
+        units: units that are done.
+        seconds_silent: time since its builder was last heard of.
+    """
+
+    build_id: str
+    checkpoint: int
+    epoch: int
+    units: int
+    seconds_silent: float
+
+
+def open_build(engine: sa.Engine, plan: BuildPlan, *, resume: bool, takeover_after: float = 30.0) -> Build:
+    """Starts a build with empty staging tables, or takes up the unfinished one of the same name.
+
+    Args:
+        engine: the target database.
+        plan: what is going to be built.
+        resume: take up an unfinished build; without it one is refused.
+        takeover_after: seconds without a heartbeat after which the former builder counts as gone.
+
+    Raises:
+        UnfinishedBuildError: another build is unfinished, or this one and `resume` was not given, or its builder lives.
+        MigrationError: the schema is not ours.
+        NetworkMismatchError: the database holds another network.
+        DatabaseError: views depend on the tables, or the build's tables would stand beside rows of another ledger.
+    """
+    guards.check_target(engine, plan.network_passphrase, plan.checkpoint, plan.tables)
+    with writing(engine) as connection:
+        _one_at_a_time(connection)
+        open_rows = connection.execute(sa.select(ingest_builds).where(ingest_builds.c.status == BUILDING)).all()
+        for row in open_rows:
+            _refuse_unless_same(connection, row, plan, resume=resume, takeover_after=takeover_after)
+        former = connection.execute(sa.select(ingest_builds).where(ingest_builds.c.build_id == plan.build_id)).first()
+        epoch = 1 if former is None else int(former.epoch) + 1
+        facts = {
+            "checkpoint": plan.checkpoint,
+            "ledger_hash": plan.ledger_hash,
+            "network_passphrase": plan.network_passphrase,
+            "tables": json.dumps(plan.tables),
+            "version": cursor.CURRENT_VERSION,
+            "epoch": epoch,
+            "status": BUILDING,
+            "started_at": time.time(),
+            "finished_at": None,
+        }
+        if former is None:
+            connection.execute(sa.insert(ingest_builds).values(build_id=plan.build_id, **facts))
+        else:
+            of_build = ingest_builds.c.build_id == plan.build_id
+            connection.execute(sa.update(ingest_builds).where(of_build).values(**facts))
+        if not open_rows:
+            _forget_units(connection, plan.build_id)
+            staging.create(connection, plan.build_id, plan.tables)
+        build = Build(plan.build_id, epoch, plan.tables, plan.network_passphrase)
+        beat(connection, build.build_id, build.epoch)
+    return build
+
+
+def abandon_build(engine: sa.Engine, build_id: str | None = None) -> int:
+    """Drops unfinished builds with their staging tables; whoever still writes them is refused from then on.
+
+    Args:
+        engine: the target database.
+        build_id: one build, or None for all.
+
+    Returns:
+        How many builds were dropped.
+    """
+    with writing(engine) as connection:
+        _one_at_a_time(connection)
+        query = sa.select(ingest_builds.c.build_id, ingest_builds.c.tables).where(ingest_builds.c.status == BUILDING)
+        if build_id is not None:
+            query = query.where(ingest_builds.c.build_id == build_id)
+        dropped = connection.execute(query).all()
+        for row in dropped:
+            of_build = ingest_builds.c.build_id == row.build_id
+            raised = {"epoch": ingest_builds.c.epoch + 1, "status": ABANDONED, "finished_at": time.time()}
+            connection.execute(sa.update(ingest_builds).where(of_build).values(**raised))
+            _forget_units(connection, row.build_id)
+            staging.drop(connection, row.build_id, json.loads(row.tables))
+    return len(dropped)
+
+
+def unfinished_builds(engine: sa.Engine) -> tuple[UnfinishedBuild, ...]:
+    """Returns the builds that were neither published nor abandoned, oldest first."""
+    units = (
+        sa.select(sa.func.count())
+        .where(ingest_build_receipts.c.build_id == ingest_builds.c.build_id)
+        .scalar_subquery()
+        .label("units")
+    )
+    query = sa.select(ingest_builds, units).where(ingest_builds.c.status == BUILDING).order_by("started_at", "build_id")
+    with engine.connect() as connection:
+        return tuple(
+            UnfinishedBuild(row.build_id, row.checkpoint, row.epoch, row.units, silence(connection, row.build_id))
+            for row in connection.execute(query).all()
+        )
+
+
+def finished(engine: sa.Engine, build: Build) -> dict[tuple[str, int], dict[str, Any]]:
+    """Returns the payloads of the units that are done, by (kind, index)."""
+    receipts = ingest_build_receipts.c
+    query = sa.select(receipts.kind, receipts.unit, receipts.payload).where(receipts.build_id == build.build_id)
+    with engine.connect() as connection:
+        return {(row.kind, row.unit): json.loads(row.payload) for row in connection.execute(query)}
+
+
+def write_unit(
+    engine: sa.Engine,
+    build: Build,
+    kind: str,
+    index: int,
+    payload: Mapping[str, Any],
+    tables: Mapping[str, pa.RecordBatch],
+) -> dict[str, Any]:
+    """Writes the rows of one unit and its receipt in one transaction, unless it was done before.
+
+    Args:
+        engine: the target database.
+        build: the right to write.
+        kind: kind of the unit.
+        index: number of the unit among its kind.
+        payload: what the receipt keeps, JSON.
+        tables: rows by state table.
+
+    Returns:
+        The payload that the database holds: the older one when the unit was done before.
+
+    Raises:
+        FencedError: another builder has taken the build over, or it was abandoned or published.
+        RowRejectedError: a value does not fit its column; nothing of the unit was written.
+    """
+    receipts = ingest_build_receipts
+    insert = (postgresql if engine.dialect.name == "postgresql" else sqlite).insert(receipts)
+    values = {
+        "build_id": build.build_id,
+        "kind": kind,
+        "unit": index,
+        "epoch": build.epoch,
+        "payload": json.dumps(payload, sort_keys=True),
+    }
+    with writing(engine) as connection:
+        hold(connection, build)
+        if connection.execute(insert.values(**values).on_conflict_do_nothing()).rowcount == 0:
+            place = (receipts.c.build_id == build.build_id) & (receipts.c.kind == kind) & (receipts.c.unit == index)
+            stored: dict[str, Any] = json.loads(
+                connection.execute(sa.select(receipts.c.payload).where(place)).scalar_one()
+            )
+            return stored
+        for table, batch in tables.items():
+            load_batch(connection, table, batch, into=staging.name(build.build_id, table))
+    return dict(payload)
+
+
+def hold(connection: sa.Connection, build: Build, *, exclusive: bool = False) -> str:
+    """Makes sure that `build` may still be written, and keeps that so until the transaction ends.
+
+    Args:
+        connection: in a transaction.
+        build: the right to write.
+        exclusive: nobody else may write the build meanwhile.
+
+    Returns:
+        The build's status: building or published.
+
+    Raises:
+        FencedError: another builder has taken the build over, or it was abandoned.
+    """
+    query = sa.select(ingest_builds.c.epoch, ingest_builds.c.status).where(ingest_builds.c.build_id == build.build_id)
+    if is_postgres(connection):
+        query = query.with_for_update(read=not exclusive)
+    row = connection.execute(query).first()
+    if row is None or row.epoch != build.epoch or row.status == ABANDONED:
+        found = "is gone" if row is None else f"is at epoch {row.epoch} and {row.status}"
+        raise FencedError(
+            f"build {build.build_id[:12]} {found}, this builder has epoch {build.epoch}: "
+            "another one took it over or dropped it; this one has to stop"
+        )
+    return str(row.status)
+
+
+def _refuse_unless_same(
+    connection: sa.Connection, row: Any, plan: BuildPlan, *, resume: bool, takeover_after: float
+) -> None:
+    """Lets only the same build pass, asked for with resume, whose former builder is gone."""
+    name = f"unfinished build {row.build_id[:12]} of checkpoint {row.checkpoint}"
+    if row.build_id != plan.build_id:
+        raise UnfinishedBuildError(
+            f"{name} is there, this run would be {plan.build_id[:12]} of checkpoint {plan.checkpoint}; "
+            "finish that one with --resume and its own options, or drop it with --abandon"
+        )
+    if not resume:
+        raise UnfinishedBuildError(f"{name} is there; go on with --resume, or drop it with --abandon")
+    beats = ingest_build_heartbeats
+    node = connection.execute(sa.select(beats.c.node).where(beats.c.build_id == row.build_id)).scalar_one_or_none()
+    silent = silence(connection, row.build_id)
+    if silent < takeover_after and not _is_dead(node):
+        raise UnfinishedBuildError(
+            f"{name}: its builder {node} was heard of {silent:.0f} s ago; "
+            f"--resume takes over after {takeover_after:.0f} s of silence (--takeover-after)"
+        )
+
+
+def _is_dead(node: str | None) -> bool:
+    """Tells whether a builder on this machine is certainly gone."""
+    if node is None:
+        return True
+    host, _, process = node.rpartition(":")
+    if host != socket.gethostname() or not process.isdigit():
+        return False
+    if int(process) == os.getpid():
+        return True
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _forget_units(connection: sa.Connection, build_id: str) -> None:
+    receipts = ingest_build_receipts
+    connection.execute(sa.delete(receipts).where(receipts.c.build_id == build_id))
+
+
+def _one_at_a_time(connection: sa.Connection) -> None:
+    """Lets builders open and drop builds one after the other; SQLite has one writer anyway."""
+    if is_postgres(connection):
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '60s'")
+        connection.exec_driver_sql("LOCK TABLE ingest_build_heartbeats IN SHARE ROW EXCLUSIVE MODE")

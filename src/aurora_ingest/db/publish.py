@@ -1,0 +1,123 @@
+"""Making a complete build the visible state: preparation at leisure, then one short transaction."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import time
+from collections import Counter
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from aurora_ingest.db import builds, cursor, guards, staging
+from aurora_ingest.db.engine import is_postgres, writing
+from aurora_ingest.db.tables import STATE_TABLES, ingest_build_receipts, ingest_builds
+from aurora_ingest.errors import PublishError
+
+LOCK_SECONDS: Final = 2
+ATTEMPTS: Final = 60
+_LONGEST_PAUSE: Final = 5.0
+_LOG = logging.getLogger(__name__)
+
+
+def prepare_publish(engine: sa.Engine, build: builds.Build) -> None:
+    """Compares rows with receipts, then makes keys, indexes and statistics on the staging tables.
+
+    May be run again; each table is a transaction of its own.
+
+    Raises:
+        PublishError: a staging table has not the rows that the receipts say.
+        FencedError: another builder took the build over.
+    """
+    expected = _expected_rows(engine, build)
+    for table in _in_order(build):
+        with writing(engine) as connection:
+            if builds.hold(connection, build) == builds.PUBLISHED:
+                return
+            found = staging.count(connection, build.build_id, table)
+            if found != expected[table]:
+                raise PublishError(
+                    f"table {table}: expected {expected[table]} rows by the receipts, found {found} in staging; nothing "
+                    "was published: drop the build with --abandon and build again"
+                )
+            staging.index(connection, build.build_id, table)
+
+
+def publish(engine: sa.Engine, build: builds.Build, ledger: int, version: int) -> None:
+    """Swaps the staging tables in and sets the cursor, in one transaction; does nothing when that was done.
+
+    Readers that hold a table make it wait at most `LOCK_SECONDS`, then it lets everybody pass and tries again.
+
+    Args:
+        engine: the target database.
+        build: a build whose staging tables are prepared.
+        ledger: what the cursor is set to.
+        version: version of the rules that made the rows.
+
+    Raises:
+        PublishError: the tables were in use at every attempt.
+        FencedError: another builder took the build over.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with writing(engine) as connection:
+                _swap(connection, build, ledger, version)
+        except OperationalError as error:
+            if not _is_lock_timeout(error):
+                raise
+            _LOG.info("Publishing waits for readers", extra={"build": build.build_id[:12], "attempt": attempt})
+            time.sleep(min(0.1 * attempt, _LONGEST_PAUSE) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+        else:
+            return
+    raise PublishError(
+        f"build {build.build_id[:12]}: the tables were in use at each of {ATTEMPTS} attempts; end the readers that hold "
+        "them open and run again with --resume"
+    )
+
+
+def _swap(connection: sa.Connection, build: builds.Build, ledger: int, version: int) -> None:
+    if is_postgres(connection):
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+    else:
+        # Without it SQLite looks through all views for the dropped table's name and refuses.
+        connection.exec_driver_sql("PRAGMA legacy_alter_table = ON")
+    if builds.hold(connection, build, exclusive=True) == builds.PUBLISHED:
+        return
+    cursor.read_last_ledger(connection, lock=True)
+    guards.check_network(connection, build.network_passphrase)
+    guards.check_other_tables(connection, ledger, build.tables)
+    tables = _in_order(build)
+    if is_postgres(connection):
+        names = ", ".join(f'"{table}"' for table in tables)
+        connection.exec_driver_sql(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE")
+    for table in tables:
+        staging.swap(connection, build.build_id, table)
+    cursor.write(connection, cursor.NETWORK, build.network_passphrase)
+    cursor.write(connection, cursor.LAST_LEDGER, str(ledger))
+    cursor.write(connection, cursor.VERSION, str(version))
+    cursor.write(connection, cursor.STATE_INVALID, "false")
+    of_build = ingest_builds.c.build_id == build.build_id
+    done = {"status": builds.PUBLISHED, "finished_at": time.time()}
+    connection.execute(sa.update(ingest_builds).where(of_build).values(**done))
+
+
+def _expected_rows(engine: sa.Engine, build: builds.Build) -> Counter[str]:
+    receipts = ingest_build_receipts.c
+    query = sa.select(receipts.payload).where(receipts.build_id == build.build_id)
+    expected: Counter[str] = Counter()
+    with engine.connect() as connection:
+        for payload in connection.execute(query).scalars():
+            expected.update(json.loads(payload)["rows"])
+    return expected
+
+
+def _in_order(build: builds.Build) -> list[str]:
+    """Returns the build's tables in the one order in which everybody locks them."""
+    return [table for table in STATE_TABLES if table in build.tables]
+
+
+def _is_lock_timeout(error: DBAPIError) -> bool:
+    return getattr(error.orig, "sqlstate", None) in {"55P03", "40P01"}

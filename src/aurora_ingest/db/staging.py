@@ -1,0 +1,101 @@
+"""Staging tables: the rows of a build beside the visible tables, and what turns the ones into the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+
+from aurora_ingest.db.engine import is_postgres
+from aurora_ingest.db.tables import STATE_TABLES
+
+
+def name(build_id: str, table: str) -> str:
+    """Returns the staging table of one table of one build."""
+    return f"build_{build_id[:12]}_{table}"
+
+
+def create(connection: sa.Connection, build_id: str, tables: Iterable[str]) -> None:
+    """Makes empty staging tables, logged like any table, without indexes in PostgreSQL."""
+    for table in tables:
+        staged = name(build_id, table)
+        connection.exec_driver_sql(f'DROP TABLE IF EXISTS "{staged}"')
+        if is_postgres(connection):
+            connection.exec_driver_sql(
+                f'CREATE TABLE "{staged}" (LIKE "{table}" INCLUDING DEFAULTS INCLUDING STORAGE INCLUDING COMMENTS)'
+            )
+        else:
+            _copy_of(table, staged).create(connection)
+
+
+def drop(connection: sa.Connection, build_id: str, tables: Iterable[str]) -> None:
+    """Drops the staging tables of a build."""
+    for table in tables:
+        connection.exec_driver_sql(f'DROP TABLE IF EXISTS "{name(build_id, table)}"')
+
+
+def count(connection: sa.Connection, build_id: str, table: str) -> int:
+    """Returns the rows of a staging table."""
+    query = sa.select(sa.func.count()).select_from(sa.table(name(build_id, table)))
+    return int(connection.execute(query).scalar_one())
+
+
+def index(connection: sa.Connection, build_id: str, table: str) -> None:
+    """Adds primary key, indexes and statistics to a staging table; what is there already is left alone."""
+    staged = name(build_id, table)
+    source = STATE_TABLES[table]
+    if is_postgres(connection):
+        exists = sa.text("SELECT 1 FROM pg_constraint WHERE conrelid = CAST(:staged AS regclass) AND contype = 'p'")
+        if connection.execute(exists, {"staged": f'"{staged}"'}).first() is None:
+            columns = ", ".join(f'"{column.name}"' for column in source.primary_key)
+            connection.exec_driver_sql(f'ALTER TABLE "{staged}" ADD CONSTRAINT "{staged}_pkey" PRIMARY KEY ({columns})')
+    for each in sorted(source.indexes, key=lambda each: str(each.name)):
+        columns = ", ".join(f'"{column.name}"' for column in each.columns)
+        connection.exec_driver_sql(
+            f'CREATE INDEX IF NOT EXISTS "{_index_name(build_id, str(each.name))}" ON "{staged}" ({columns})'
+        )
+    connection.exec_driver_sql(f'ANALYZE "{staged}"')
+
+
+def swap(connection: sa.Connection, build_id: str, table: str) -> None:
+    """Puts a staging table in the place of the visible one, with its grants and the names of its indexes."""
+    staged = name(build_id, table)
+    if not is_postgres(connection):
+        connection.exec_driver_sql(f'DROP TABLE "{table}"')
+        connection.exec_driver_sql(f'ALTER TABLE "{staged}" RENAME TO "{table}"')
+        return
+    _copy_grants(connection, table, staged)
+    connection.exec_driver_sql(f'DROP TABLE "{table}"')
+    connection.exec_driver_sql(f'ALTER TABLE "{staged}" RENAME TO "{table}"')
+    connection.exec_driver_sql(f'ALTER TABLE "{table}" RENAME CONSTRAINT "{staged}_pkey" TO "{table}_pkey"')
+    for each in STATE_TABLES[table].indexes:
+        connection.exec_driver_sql(f'ALTER INDEX "{_index_name(build_id, str(each.name))}" RENAME TO "{each.name}"')
+
+
+def _index_name(build_id: str, index_name: str) -> str:
+    return f"build_{build_id[:8]}_{index_name}"
+
+
+def _copy_grants(connection: sa.Connection, source: str, target: str) -> None:
+    """Grants on `target` what was granted on `source`; the owner's own rights come with the table."""
+    grants = connection.execute(
+        sa.text(
+            "SELECT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS grantee, "
+            "a.privilege_type AS privilege, a.is_grantable AS grantable "
+            "FROM pg_class c, aclexplode(c.relacl) a "
+            "WHERE c.oid = CAST(:source AS regclass) AND a.grantee <> c.relowner"
+        ),
+        {"source": f'"{source}"'},
+    ).all()
+    for grant in grants:
+        option = " WITH GRANT OPTION" if grant.grantable else ""
+        connection.exec_driver_sql(f'GRANT {grant.privilege} ON "{target}" TO {grant.grantee}{option}')
+
+
+def _copy_of(table: str, staged: str) -> sa.Table:
+    """Returns a table of the same columns and primary key without indexes; SQLite cannot add the key later."""
+    source = STATE_TABLES[table]
+    columns = [
+        sa.Column(column.name, column.type, nullable=column.nullable, autoincrement=False) for column in source.columns
+    ]
+    return sa.Table(staged, sa.MetaData(), *columns, sa.PrimaryKeyConstraint(*source.primary_key.columns.keys()))
