@@ -36,7 +36,7 @@ impl Target {
     pub fn named(name: &str) -> Result<Self, String> {
         let lower = name.trim().to_ascii_lowercase();
         let (base, modifier) = match lower.split_once('(') {
-            Some((base, rest)) => (base.trim_end(), Some(rest.trim_end_matches(')').trim())),
+            Some((base, rest)) => (base.trim_end(), rest.split(')').next().map(str::trim)),
             None => (lower.split(" collate ").next().unwrap_or_default().trim(), None),
         };
         Ok(match base {
@@ -210,6 +210,7 @@ mod tests {
             ("int2", Target::Integer(2)),
             ("VARCHAR(56)", Target::Text(Some(56))),
             ("character varying", Target::Text(None)),
+            ("VARCHAR(56) COLLATE \"C\"", Target::Text(Some(56))),
             ("TEXT COLLATE \"C\"", Target::Text(None)),
             ("numeric(39, 0)", Target::Numeric),
             ("Double Precision", Target::Double),

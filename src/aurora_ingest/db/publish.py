@@ -40,8 +40,8 @@ def prepare_publish(engine: sa.Engine, build: builds.Build) -> None:
             found = staging.count(connection, build.build_id, table)
             if found != expected[table]:
                 raise PublishError(
-                    f"table {table}: expected {expected[table]} rows by the receipts, found {found} in staging; nothing "
-                    "was published: drop the build with --abandon and build again"
+                    f"table {table}: expected {expected[table]} rows by the receipts, found {found} in staging; "
+                    "nothing was published: drop the build with --abandon and build again"
                 )
             staging.index(connection, build.build_id, table)
 
@@ -73,8 +73,8 @@ def publish(engine: sa.Engine, build: builds.Build, ledger: int, version: int) -
         else:
             return
     raise PublishError(
-        f"build {build.build_id[:12]}: the tables were in use at each of {ATTEMPTS} attempts; end the readers that hold "
-        "them open and run again with --resume"
+        f"build {build.build_id[:12]}: the tables were in use at each of {ATTEMPTS} attempts; end the readers that "
+        "hold them open and run again with --resume"
     )
 
 
