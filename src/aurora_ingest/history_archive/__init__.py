@@ -1,0 +1,1 @@
+"""Reading history archives: states, headers and buckets from several mirrors, proven by their hashes."""
