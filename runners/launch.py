@@ -107,6 +107,8 @@ def run_pipeline(pipeline: beam.Pipeline, engine: Engine) -> None:
         _remove_step(error)
         raise
     except Exception as error:
+        if _last_line(str(error)).startswith(KeyboardInterrupt.__name__):
+            raise KeyboardInterrupt from error  # a worker of this process was interrupted and told it as text
         raise _failure(error, engine) from error
     if state is not None and state != PipelineState.DONE:
         raise RunnerError(

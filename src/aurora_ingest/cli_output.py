@@ -10,9 +10,11 @@ def print_rows(title: str, rows: Mapping[str, int]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    shown = Table(title=title, title_justify="left", show_footer=True)
+    shown = Table(show_footer=True)
     shown.add_column("table", footer="all tables")
     shown.add_column("rows", justify="right", footer=f"{sum(rows.values()):,}")
     for table, count in rows.items():
         shown.add_row(table, f"{count:,}")
-    Console().print(shown)
+    console = Console()
+    console.print(title, highlight=False)
+    console.print(shown)

@@ -32,8 +32,8 @@ class BuildProgress:
 
     Attributes:
         buckets: how far the buckets have been read, None before the first news.
-        entries: live entries in finished key ranges.
-        ranges: finished key ranges.
+        entries: live entries in finished units.
+        units: finished units of work.
         publishing: the swap into the visible tables has begun.
         rows: rows by table once the build is visible, else None.
     """
@@ -42,7 +42,7 @@ class BuildProgress:
         """Starts with nothing known; `clock` gives seconds."""
         self.buckets: BucketProgress | None = None
         self.entries = 0
-        self.ranges = 0
+        self.units = 0
         self.publishing = False
         self.rows: dict[str, int] | None = None
         self._clock = clock
@@ -59,14 +59,14 @@ class BuildProgress:
                 self.buckets = event
             elif isinstance(event, RangeFinished):
                 self.entries += event.entries
-                self.ranges += 1
+                self.units += 1
             elif isinstance(event, PublishStarted):
                 self.publishing = True
             elif isinstance(event, BuildFinished):
                 self.rows = dict(event.rows)
 
     def entries_per_second(self) -> float:
-        """Returns live entries in finished ranges per second since the start."""
+        """Returns live entries in finished units per second since the start."""
         return self.entries / max(self._clock() - self._started, 1e-9)
 
     def share(self) -> float | None:
@@ -87,7 +87,7 @@ class BuildProgress:
         fields: dict[str, object] = {
             "entries": self.entries,
             "entriesPerSecond": round(self.entries_per_second()),
-            "ranges": self.ranges,
+            "units": self.units,
         }
         if self.buckets is not None:
             fields["buckets"] = f"{self.buckets.buckets_done}/{self.buckets.buckets_total}"

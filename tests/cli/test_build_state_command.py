@@ -92,7 +92,7 @@ def test_a_dry_run_says_everything_and_writes_nothing(tmp_path: Path, capsys: py
     "arguments,code,message",
     [
         (["--checkpoint", "96"], 2, "ledger 96 is not a checkpoint; nearest are 95 and 103"),
-        (["--checkpoint", "103"], 1, "103"),
+        (["--checkpoint", "103"], 1, "the newest checkpoint of this archive is 95"),
         (["--network", "testnet"], 1, "Standalone Network ; February 2017"),
         (["--tables", "accounts,blocks"], 2, "unknown tables blocks"),
         (["--trusted-ledger", f"95:{'0' * 64}"], 1, "0" * 64),
