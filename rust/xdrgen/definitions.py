@@ -67,7 +67,7 @@ class Definitions:
         """Reads and checks the file.
 
         Raises:
-            DefinitionsError: an unresolved `#ifdef`, an unknown feature, or a definition that protocol 28 needs is not there.
+            DefinitionsError: an unresolved `#ifdef`, an unknown feature, or a member that protocol 28 needs is missing.
         """
         data = path.read_bytes()
         tree = json.loads(data)
@@ -75,18 +75,20 @@ class Definitions:
             raise DefinitionsError(f"{path}: format version {tree['version']}; the generator reads version 1")
         features = tuple(tree["resolved_features"])
         if unknown := sorted(set(features) - KNOWN_FEATURES):
-            raise DefinitionsError(f"{path}: resolved with features {unknown}; check what they change and name them here")
+            raise DefinitionsError(
+                f"{path}: resolved with features {unknown}; check what they change and name them here"
+            )
         found = cls({d["name"]: d for d in tree["definitions"]}, hashlib.sha256(data).hexdigest(), features)
         found._refuse_conditionals(path)
         found._require_members(path)
-        return cls(
-            {name: d for name, d in found.by_name.items() if d["kind"] != "const"}, found.sha256, found.features
-        )
+        return cls({name: d for name, d in found.by_name.items() if d["kind"] != "const"}, found.sha256, found.features)
 
     def _refuse_conditionals(self, path: Path) -> None:
         for name, definition in self.by_name.items():
             if lines := re.findall(r"^\s*#.*$", definition["source"], re.MULTILINE):
-                raise DefinitionsError(f"{path}: {name} has unresolved conditionals: {', '.join(map(str.strip, lines))}")
+                raise DefinitionsError(
+                    f"{path}: {name} has unresolved conditionals: {', '.join(map(str.strip, lines))}"
+                )
 
     def _require_members(self, path: Path) -> None:
         members = {m["name"] for d in self.by_name.values() if d["kind"] == "enum" for m in d["members"]}

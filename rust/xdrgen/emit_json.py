@@ -83,7 +83,8 @@ class JsonWriter:
     def enum(self, definition: Definition) -> str:
         """Returns the shape of an enum."""
         members = ", ".join(
-            f'({m["value"]}, "{member_name(m["name"], definition["member_prefix"])}")' for m in sorted(definition["members"], key=lambda m: int(m["value"]))
+            f'({m["value"]}, "{member_name(m["name"], definition["member_prefix"])}")'
+            for m in sorted(definition["members"], key=lambda m: int(m["value"]))
         )
         return f'Shape::Enum("{definition["name"]}", &[{members}])'
 
@@ -103,7 +104,7 @@ class JsonWriter:
     def struct(self, definition: Definition) -> str:
         """Returns the shape of a struct."""
         fields = ", ".join(f'("{field_name(f["name"])}", {self.shape(f["type"])})' for f in definition["fields"])
-        return f'Shape::Struct(&[{fields}])'
+        return f"Shape::Struct(&[{fields}])"
 
     def typedef(self, definition: Definition) -> str:
         """Returns the shape of a typedef."""

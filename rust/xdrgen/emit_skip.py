@@ -29,7 +29,8 @@ class SkipWriter:
         """Returns the validator of one named type."""
         definition = self.definitions.by_name[name]
         if name in self.definitions.counted:
-            head = f"fn head_{name}(c: &mut Cur<'_>) -> X<usize> {{\nlet inner = {{ {self.head(definition)} }};\nOk(inner)\n}}\n"
+            body = f"let inner = {{ {self.head(definition)} }};\nOk(inner)"
+            head = f"fn head_{name}(c: &mut Cur<'_>) -> X<usize> {{\n{body}\n}}\n"
             return f'{head}pub fn skip_{name}(c: &mut Cur<\'_>) -> X<()> {{ c.nested("{name}", head_{name}) }}\n'
         body = {"enum": self.enum, "union": self.union, "struct": self.struct, "typedef": self.typedef}[
             definition["kind"]
@@ -131,7 +132,6 @@ class SkipWriter:
     def inner(self, tree: TypeTree, what: str) -> str:
         """Returns the statements of a contained value."""
         return " ".join(self.flush(self.steps(tree, what)))
-
 
     def head(self, definition: Definition) -> str:
         """Returns, for a type at which nesting is counted, what passes over a value but for the values of the same type

@@ -1,4 +1,4 @@
-"""Writes `sort_key_<Type>` and what reads a ledger key out of an entry: bytes whose order is core's order of ledger keys."""
+"""Writes `sort_key_<Type>`, bytes in core's order of ledger keys, and what reads a ledger key out of an entry."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from definitions import Definition, Definitions, DefinitionsError, TypeTree
 from emit_skip import SkipWriter, bound, ranges
 
 ROOT = "LedgerKey"
+
+# Types whose XDR is in order as it is, and their size.
+FREE = {"unsigned_int": 4, "unsigned_hyper": 8}
 
 
 class SortKeyWriter:
@@ -56,14 +59,15 @@ class SortKeyWriter:
         """Returns the writer for a type at which nesting is counted, as a loop (`order::nested`) over its heads.
 
         Raises:
-            DefinitionsError: the type contains itself otherwise than as the elements of the array that a value ends with.
+            DefinitionsError: the type contains itself otherwise than in the array that a value ends with.
         """
         name = definition["name"]
         if definition["kind"] != "union":
             raise DefinitionsError(f"{name}: sort keys are defined for recursive unions only")
         head = self.choice(definition, lambda tree, what: self.tail(tree, what, name), "None")
         return (
-            f"fn key_head_{name}(c: &mut Cur<'_>, out: &mut Vec<u8>) -> X<order::Elements> {{\nlet inner = {{ {head} }};\nOk(inner)\n}}\n"
+            f"fn key_head_{name}(c: &mut Cur<'_>, out: &mut Vec<u8>) -> X<order::Elements> {{\n"
+            f"let inner = {{ {head} }};\nOk(inner)\n}}\n"
             f"pub fn sort_key_{name}(c: &mut Cur<'_>, out: &mut Vec<u8>) -> X<()> {{\n"
             f'order::nested(c, out, "{name}", key_head_{name})\n}}\n'
         )
@@ -114,41 +118,43 @@ class SortKeyWriter:
         """Returns what writes one value: statements, and (size, name) for bytes that are copied."""
         if tree["kind"] == "ref" and self.definitions.is_simple(tree["name"]):
             tree = self.definitions.resolve(tree)
-        match tree["kind"]:
-            case "ref":
-                definition = self.definitions.by_name[tree["name"]]
-                if definition["kind"] == "enum":
-                    pattern = ranges([m["value"] for m in definition["members"]])
-                    return [
-                        f'let v = c.word("{what}")? as i32;\nc.member(matches!(v, {pattern}), "{what}")?;\n'
-                        "order::signed(out, v);"
-                    ]
-                return [f"sort_key_{tree['name']}(c, out)?;"]
-            case "unsigned_int":
-                return [(4, what)]
-            case "unsigned_hyper":
-                return [(8, what)]
-            case "int":
-                return [f'order::signed(out, c.word("{what}")? as i32);']
-            case "hyper":
-                return [f'order::signed_hyper(out, c.take(8, "{what}")?);']
-            case "bool":
-                return [f'out.push(u8::from(c.flag("{what}")?));']
-            case "opaque_fixed":
-                return [(tree["size"], what)] if tree["size"] % 4 == 0 else [
-                    f'order::unsigned(out, c.padded({tree["size"]}, "{what}")?);'
-                ]  # fmt: skip
-            case "opaque_var" | "string":
-                return [f'order::bytes(out, c.bytes({bound(tree)}, "{what}")?);']
-            case "optional":
-                inner = self.flush(self.steps(tree["element"], what))
-                return [f'if c.flag("{what}")? {{ out.push(1); {inner} }} else {{ out.push(0); }}']
-            case "var_array":
-                smallest = self.definitions.smallest(tree["element"])
-                inner = self.flush(self.steps(tree["element"], what))
-                length = f'c.length({bound(tree)}, {smallest}, "{what}")?'
-                return [f"for _ in 0..{length} {{ out.push(1); {inner} }}\nout.push(0);"]
-        raise DefinitionsError(f"{what}: no sort key is defined for {tree}")
+        kind = tree["kind"]
+        if kind == "ref":
+            return [self.named(tree["name"], what)]
+        if kind in FREE:
+            return [(FREE[kind], what)]
+        if kind == "opaque_fixed" and tree["size"] % 4 == 0:
+            return [(tree["size"], what)]
+        if kind in {"optional", "var_array"}:
+            return [self.container(tree, what)]
+        read = {
+            "int": f'order::signed(out, c.word("{what}")? as i32);',
+            "hyper": f'order::signed_hyper(out, c.take(8, "{what}")?);',
+            "bool": f'out.push(u8::from(c.flag("{what}")?));',
+            "opaque_fixed": f'order::unsigned(out, c.padded({tree.get("size")}, "{what}")?);',
+            "opaque_var": f'order::bytes(out, c.bytes({bound(tree)}, "{what}")?);',
+            "string": f'order::bytes(out, c.bytes({bound(tree)}, "{what}")?);',
+        }
+        if kind not in read:
+            raise DefinitionsError(f"{what}: no sort key is defined for {tree}")
+        return [read[kind]]
+
+    def named(self, name: str, what: str) -> str:
+        """Returns what writes a value of a named type: a call, or the value of an enum in place."""
+        definition = self.definitions.by_name[name]
+        if definition["kind"] != "enum":
+            return f"sort_key_{name}(c, out)?;"
+        pattern = ranges([m["value"] for m in definition["members"]])
+        check = f'c.member(matches!(v, {pattern}), "{what}")?;'
+        return f'let v = c.word("{what}")? as i32;\n{check}\norder::signed(out, v);'
+
+    def container(self, tree: TypeTree, what: str) -> str:
+        """Returns what writes an optional value or an array: a 1 before each value, a 0 for none and at the end."""
+        inner = self.flush(self.steps(tree["element"], what))
+        if tree["kind"] == "optional":
+            return f'if c.flag("{what}")? {{ out.push(1); {inner} }} else {{ out.push(0); }}'
+        length = f'c.length({bound(tree)}, {self.definitions.smallest(tree["element"])}, "{what}")?'
+        return f"for _ in 0..{length} {{ out.push(1); {inner} }}\nout.push(0);"
 
     def of_entry(self) -> str:
         """Returns `ledger_key_of_entry` and `sort_key_of_entry`, checked against the definitions."""
@@ -171,7 +177,7 @@ pub fn ledger_key_of_entry(entry: &[u8], out: &mut Vec<u8>) -> X<()> {{
     Ok(())
 }}
 
-/// Appends the sort key of a validated `LedgerEntry` to `out`: `sort_key_LedgerKey` of its key, without writing that first.
+/// Appends the sort key of a validated `LedgerEntry` to `out`: `sort_key_LedgerKey` of its key, in one pass.
 ///
 /// # Errors
 /// Whatever is wrong up to the end of the key's fields; never on a validated entry.

@@ -31,6 +31,17 @@ def header(definitions: Definitions, purpose: str) -> str:
 """
 
 
+def by_name(purpose: str, function: str, result: str, table: str) -> str:
+    """Returns a Rust function that looks a type's name up in a table sorted by name."""
+    return f"""
+/// {purpose}
+#[must_use]
+pub fn {function}(name: &str) -> Option<{result}> {{
+    {table}.binary_search_by_key(&name, |entry| entry.0).ok().map(|i| {table}[i].1)
+}}
+"""
+
+
 def code(definitions: Definitions) -> str:
     """Returns `generated.rs`: validators of all types, writers of sort keys, and the list of validators by name."""
     skips, keys = SkipWriter(definitions), SortKeyWriter(definitions)
@@ -39,7 +50,7 @@ def code(definitions: Definitions) -> str:
         header(definitions, "Validators of all XDR types, and sort keys of ledger keys."),
         "#![allow(non_snake_case)] // functions carry the names of the XDR types\n",
         "use super::cursor::{Cur, X};\npub use super::json_table::*;\nuse super::order;\n",
-        "/// A validator: passes over one value, or says what is wrong with it.\n"
+        "/// A validator: passes over one value, or says what is wrong with it.",
         "pub type Skip = fn(&mut Cur<'_>) -> X<()>;\n",
         *(skips.function(name) for name in definitions.by_name),
         *(keys.function(name) for name in keys.names()),
@@ -47,15 +58,15 @@ def code(definitions: Definitions) -> str:
         f"static SKIPS: [(&str, Skip); {len(names)}] = [",
         *(f'("{name}", skip_{name}),' for name in names),
         "];\n",
-        "/// Finds the validator of a type by its XDR name.\n#[must_use]\n"
-        "pub fn skip_by_name(name: &str) -> Option<Skip> {\n"
-        "SKIPS.binary_search_by_key(&name, |entry| entry.0).ok().map(|i| SKIPS[i].1)\n}\n",
+        by_name("Finds the validator of a type by its XDR name.", "skip_by_name", "Skip", "SKIPS"),
     ]
     return "\n".join(parts)
 
 
 def json_table(definitions: Definitions) -> str:
     """Returns `json_table.rs`: the shape of every type, and its writer by name."""
+    if missing := sorted(set(SPECIAL) - set(definitions.by_name)):
+        raise DefinitionsError(f"SEP-51 has strings of their own for types that are not defined: {missing}")
     writer = JsonWriter(definitions)
     names = sorted(definitions.by_name)
     parts = [
@@ -74,9 +85,7 @@ macro_rules! writers {
         f"writers! {{ {len(names)};",
         *(f'    "{name}" json_{name} {static_name(name)};' for name in names),
         "}\n",
-        "/// Finds the writer of a type's JSON by its XDR name.\n#[must_use]\n"
-        "pub fn json_by_name(name: &str) -> Option<Json> {\n"
-        "WRITERS.binary_search_by_key(&name, |entry| entry.0).ok().map(|i| WRITERS[i].1)\n}\n",
+        by_name("Finds the writer of a type's JSON by its XDR name.", "json_by_name", "Json", "WRITERS"),
     ]
     return "\n".join(parts)
 
@@ -102,8 +111,6 @@ def main() -> int:
     options = parser.parse_args()
     try:
         definitions = Definitions.load(options.xdr_json or find_definitions())
-        if missing := sorted(set(SPECIAL) - set(definitions.by_name)):
-            raise DefinitionsError(f"SEP-51's own strings are for types that are not defined: {missing}")
         files = {
             TARGET / "generated.rs": formatted(code(definitions)),
             TARGET / "json_table.rs": formatted(json_table(definitions)),

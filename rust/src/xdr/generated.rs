@@ -4697,7 +4697,7 @@ pub fn ledger_key_of_entry(entry: &[u8], out: &mut Vec<u8>) -> X<()> {
     Ok(())
 }
 
-/// Appends the sort key of a validated `LedgerEntry` to `out`: `sort_key_LedgerKey` of its key, without writing that first.
+/// Appends the sort key of a validated `LedgerEntry` to `out`: `sort_key_LedgerKey` of its key, in one pass.
 ///
 /// # Errors
 /// Whatever is wrong up to the end of the key's fields; never on a validated entry.
