@@ -59,10 +59,10 @@ def tables_page() -> str:
         lines.append("| column | Parquet | PostgreSQL | SQLite | may be null |\n| --- | --- | --- | --- | --- |")
         for field in process.spec.schema:
             column = table.columns[field.name]
-            in_postgres = column.type.compile(dialect=postgresql.dialect())
+            in_postgres = column.type.compile(dialect=postgresql.dialect()).partition(" COLLATE")[0]
             in_sqlite = column.type.compile(dialect=sqlite.dialect())
             null = "yes" if column.nullable else ""
-            lines.append(f"| `{field.name}` | {field.type} | {in_postgres.partition(" COLLATE")[0].lower()} | {in_sqlite.lower()} | {null} |")
+            lines.append(f"| `{field.name}` | {field.type} | {in_postgres.lower()} | {in_sqlite.lower()} | {null} |")
         indexes = sorted(", ".join(f"`{column.name}`" for column in index.columns) for index in table.indexes)
         if indexes:
             lines.append("\nIndexes beside the primary key: " + "; ".join(indexes) + ".")

@@ -53,14 +53,14 @@ class _ReportFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
     def __init__(self, checkpoint: int) -> None:
         self._checkpoint = checkpoint
 
-    def process(  # noqa: PLR0913  # one parameter per state cell, as Beam wants it
+    def process(  # one parameter per state cell, as Beam wants it
         self,
         keyed: tuple[int, Receipt],
-        entries: Any = beam.DoFn.StateParam(ENTRIES),  # noqa: ANN401, B008  # Beam's parameter protocol
-        ranges: Any = beam.DoFn.StateParam(RANGES),  # noqa: ANN401, B008
-        total: Any = beam.DoFn.StateParam(TOTAL),  # noqa: ANN401, B008
-        started: Any = beam.DoFn.StateParam(STARTED),  # noqa: ANN401, B008
-        ended: Any = beam.DoFn.StateParam(ENDED),  # noqa: ANN401, B008
+        entries: Any = beam.DoFn.StateParam(ENTRIES),  # noqa: B008  # Beam's parameter protocol
+        ranges: Any = beam.DoFn.StateParam(RANGES),  # noqa: B008
+        total: Any = beam.DoFn.StateParam(TOTAL),  # noqa: B008
+        started: Any = beam.DoFn.StateParam(STARTED),  # noqa: B008
+        ended: Any = beam.DoFn.StateParam(ENDED),  # noqa: B008
     ) -> None:
         _, receipt = keyed
         reporter = metrics.LoggingStateReporter(_log, clock=time.time)

@@ -144,7 +144,7 @@ class LedgerUnit:
             raise ValueError(message)
         return dataclasses.replace(self, tables={**self.tables, name: batch})
 
-    def with_receipt(self, **changes: Any) -> LedgerUnit:  # noqa: ANN401  # fields of Receipt
+    def with_receipt(self, **changes: Any) -> LedgerUnit:  # fields of Receipt
         """Return the unit with changed fields of its receipt."""
         return dataclasses.replace(self, receipt=dataclasses.replace(self.receipt, **changes))
 
@@ -220,9 +220,7 @@ class LedgerUnitCoder(Coder):  # type: ignore[misc]  # Beam's Coder is untyped
         """Decode one unit."""
         frames = _frames(encoded)
         head = json.loads(bytes(next(frames)))
-        sides = {
-            side: {name: batch_from_ipc(next(frames)) for name in names} for side, names in head["names"].items()
-        }
+        sides = {side: {name: batch_from_ipc(next(frames)) for name in names} for side, names in head["names"].items()}
         first_ledger, last_ledger = head["ledgers"]
         return LedgerUnit(
             kind=head["kind"],

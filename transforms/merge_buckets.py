@@ -152,8 +152,11 @@ def one_ahead(items: Iterator[T]) -> Iterator[T]:
         thread.join()
 
 
-def _offer(ready: queue.Queue[tuple[object, BaseException | None]], value: tuple[object, BaseException | None],
-           stop: threading.Event) -> bool:
+def _offer(
+    ready: queue.Queue[tuple[object, BaseException | None]],
+    value: tuple[object, BaseException | None],
+    stop: threading.Event,
+) -> bool:
     """Put a value, giving up when the consumer has gone."""
     while not stop.is_set():
         try:

@@ -71,7 +71,7 @@ def publish_state(plan: StateBuildPlan, receipts: Iterable[Receipt]) -> Publishe
     """
     kinds = [RANGE, *([PARTITION] if plan.has_partitions else []), *([TOTALS] if plan.has_totals else [])]
     ordered = check_complete(receipts, kinds)
-    rows: Counter[str] = Counter({table: 0 for table in plan.tables})
+    rows: Counter[str] = Counter(dict.fromkeys(plan.tables, 0))
     entries: Counter[str] = Counter()
     for receipt in ordered:
         rows.update(receipt.rows)

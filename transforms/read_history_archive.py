@@ -67,9 +67,7 @@ def range_unit(plan: StateBuildPlan, key_range: KeyRange) -> LedgerUnit:
         BucketError: the cut segments break the merge rules.
     """
     sources = [_kernel.BucketSource(bucket.name, "none", None, bucket.protocol or 0) for bucket in key_range.buckets]
-    merger = merger_for(
-        plan, sources, lower=key_range.lower, upper=key_range.upper, range_index=key_range.index
-    )
+    merger = merger_for(plan, sources, lower=key_range.lower, upper=key_range.upper, range_index=key_range.index)
     feeds = [segment_chunks(plan, bucket) for bucket in key_range.buckets]
     with kernel_faults_named(f"key range {key_range.index} of checkpoint {plan.checkpoint}"):
         (merged,) = run_merger(merger, lambda source: next(feeds[source], b""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import apache_beam as beam
 import numpy as np
@@ -36,7 +37,7 @@ def partition_batches(batch: pa.RecordBatch, partitions: int) -> list[pa.RecordB
     order = np.argsort(owner, kind="stable")
     ordered = batch.take(pa.array(order))
     bounds = np.searchsorted(owner[order], np.arange(partitions + 1))
-    return [ordered.slice(low, high - low) for low, high in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [ordered.slice(low, high - low) for low, high in pairwise(bounds)]
 
 
 def spill_partials(unit: LedgerUnit, work: WorkDir, partitions: int) -> LedgerUnit:
@@ -109,5 +110,3 @@ class SpillPartials(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
     def expand(self, units: beam.PCollection[LedgerUnit]) -> beam.PCollection[LedgerUnit]:
         """Wire the ParDo."""
         return units | beam.ParDo(_SpillPartialsFn(self._work, self._partitions)).with_output_types(LedgerUnit)
-
-

@@ -1,11 +1,9 @@
 """The typed face of the Rust kernel: Stellar XDR to Arrow, bucket merge in core's key order, hashes and keys."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Literal, Protocol, final
+from typing import Literal, Protocol, TypeAlias, final
 
-__all__: list[str]
-
-_Compression = Literal["gzip", "zstd", "none"]
+_Compression: TypeAlias = Literal["gzip", "zstd", "none"]
 
 class _ArrowArrayLike(Protocol):
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...

@@ -1,4 +1,4 @@
-"""What tells one network from another: passphrase, id, root path of its archives, checkpoint frequency and protocol bounds."""
+"""What tells one network from another: passphrase, id, archives' root path, checkpoint frequency, protocol bounds."""
 
 from __future__ import annotations
 

@@ -33,5 +33,5 @@ def test_a_whole_plan_is_sorted() -> None:
     ],
 )
 def test_a_missing_or_doubled_unit_stops_the_publish(receipts: list[Receipt]) -> None:
-    with pytest.raises(PublishError, match="build is not complete: range units .*nothing was published"):
+    with pytest.raises(PublishError, match=r"build is not complete: range units .*nothing was published"):
         check_complete(receipts, ["range"])

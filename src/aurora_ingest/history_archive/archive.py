@@ -214,9 +214,7 @@ class HistoryArchive:
             self._require_trusted(trusted, checkpoint, headers)
         return VerifiedCheckpoint(checkpoint, header, state.live_buckets(), state.hot_buckets())
 
-    def _require_trusted(
-        self, trusted: tuple[int, str], checkpoint: int, headers: tuple[LedgerHeader, ...]
-    ) -> None:
+    def _require_trusted(self, trusted: tuple[int, str], checkpoint: int, headers: tuple[LedgerHeader, ...]) -> None:
         ledger, trusted_hash = trusted
         frequency = self.network.checkpoint_frequency
         goal = checkpoint_containing(ledger, frequency)
@@ -325,7 +323,7 @@ class BucketFile:
         """Gives the connection or file back; may be called twice."""
         self._stream.close()
 
-    def __enter__(self) -> BucketFile:
+    def __enter__(self) -> BucketFile:  # noqa: PYI034 - typing has Self only from Python 3.11 on
         return self
 
     def __exit__(

@@ -19,7 +19,6 @@ from aurora_ingest.errors import (
 from aurora_ingest.history_archive.storage import (
     BadFileError,
     BusyError,
-    NotThereError,
     Storage,
     StorageError,
     UnreachableError,
@@ -181,7 +180,7 @@ class FileRequest:
         if wait > 0.0:
             left = self.policy.total_wait - self._waited
             if wait > left:
-                raise self._given_up(f"; the next try would be in {wait:.0f} s, but only {left:.0f} s of waiting are left")
+                raise self._given_up(f"; the next try would be in {wait:.0f} s, but only {left:.0f} s are left")
             self.policy.sleep(wait)
             self._waited += wait
         return storage

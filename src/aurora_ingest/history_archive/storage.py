@@ -128,7 +128,7 @@ def open_storage(url: str, policy: RetryPolicy) -> Storage:
         raise UsageError("a history archive address is empty; expected file://, http(s)://, gs:// or a path")
     opener = _OPENERS.get(scheme.lower())
     if opener is None:
-        raise UsageError(f"history archive {url!r}: unknown scheme {scheme!r}; expected file, http, https, gs or a path")
+        raise UsageError(f"history archive {url!r}: unknown scheme {scheme!r}; expected file, http(s), gs or a path")
     return opener(url, policy)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -120,7 +121,7 @@ def verify_headers(headers: Sequence[LedgerHeader], ledgers: LedgerRange, file: 
                 computed=header.computed_hash,
                 file=file,
             )
-    for before, header in zip(headers, headers[1:], strict=False):
+    for before, header in pairwise(headers):
         require_link(before, header, file)
 
 
