@@ -6,7 +6,7 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import BinaryIO, TypeVar
+from typing import Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -70,14 +70,24 @@ def run_merger(merger: _kernel.BucketMerger, chunks: Callable[[int], bytes]) -> 
             yield step
 
 
+class OpenBucket(Protocol):
+    """Compressed bytes of one bucket, in order."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most ``size`` bytes, empty at the end."""
+
+    def close(self) -> None:
+        """Give the file or connection back."""
+
+
 class BucketStreams:
     """The open bucket files of a streaming merge; opened when first read, closed at their end."""
 
-    def __init__(self, open_bucket: Callable[[int], BinaryIO], on_bytes: Callable[[int, int], None]) -> None:
+    def __init__(self, open_bucket: Callable[[int], OpenBucket], on_bytes: Callable[[int, int], None]) -> None:
         """Keep how to open source ``i`` and whom to tell (source, bytes read; -1 at its end)."""
         self._open = open_bucket
         self._on_bytes = on_bytes
-        self._streams: dict[int, BinaryIO] = {}
+        self._streams: dict[int, OpenBucket] = {}
 
     def next_chunk(self, source: int) -> bytes:
         """Return up to 1 MiB of a source's compressed bytes, empty at its end."""

@@ -118,7 +118,7 @@ class BucketCounter:
                 then 0 until all such buckets are at their end.
             clock: seconds, for the pace of the events.
         """
-        self._sizes = list(sizes) if sizes is not None else [None] * buckets_total
+        self._sizes: list[int | None] = list(sizes) if sizes is not None else [None] * buckets_total
         self._read = [0] * buckets_total
         self._buckets_done = 0
         self._clock = clock

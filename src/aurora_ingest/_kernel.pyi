@@ -90,10 +90,10 @@ class BucketDecoder:
         columns: entry table to the columns wanted (None: all of them); tables that are not named are validated only.
             None builds all ten entry tables and ``dead``.
         compression: of the chunks.
-        batch_rows: rows over all tables at which a batch is full.
+        batch_rows: rows over all tables at which a batch is full, 65,536 by default.
         batch_bytes: XDR bytes over all tables at which a batch is full.
         max_record: largest record body in bytes.
-        max_depth: deepest nesting of recursive values.
+        max_depth: deepest nesting of recursive values, 1500 by default.
         max_inflated: largest uncompressed stream in bytes.
         expected_sha256: of the uncompressed stream; checked by ``finish``.
         kind: live bucket or hot-archive bucket.
@@ -106,10 +106,10 @@ class BucketDecoder:
         *,
         columns: Mapping[str, Sequence[str] | None] | None = None,
         compression: _Compression = "gzip",
-        batch_rows: int = 65536,
+        batch_rows: int = ...,
         batch_bytes: int = ...,
         max_record: int = ...,
-        max_depth: int = 1500,
+        max_depth: int = ...,
         max_inflated: int | None = None,
         expected_sha256: bytes | None = None,
         kind: Literal["live", "hot"] = "live",
@@ -171,7 +171,7 @@ class BucketCutter:
         segment_records: int = 4096,
         segment_bytes: int = ...,
         max_record: int = ...,
-        max_depth: int = 1500,
+        max_depth: int = ...,
     ) -> BucketCutter: ...
     def feed(self, chunk: bytes) -> list[Segment]:
         """Take compressed bytes; return the segments they completed. Raises as BucketDecoder.feed."""
@@ -261,7 +261,7 @@ class BucketMerger:
         range_index: number of the one range.
         skip_ranges: numbers of ranges that are counted but not built.
         max_record: largest record body in bytes.
-        max_depth: deepest nesting of recursive values.
+        max_depth: deepest nesting of recursive values, 1500 by default.
         strict_algebra: raise when the record below an INITENTRY is INITENTRY or LIVEENTRY.
     """
 
@@ -279,7 +279,7 @@ class BucketMerger:
         range_index: int = 0,
         skip_ranges: Collection[int] | None = None,
         max_record: int = ...,
-        max_depth: int = 1500,
+        max_depth: int = ...,
         strict_algebra: bool = False,
     ) -> BucketMerger: ...
     def advance(self) -> int | MergedRange | None:
@@ -324,7 +324,7 @@ def read_bucket(
     columns: Mapping[str, Sequence[str] | None] | None = None,
     compression: _Compression = "gzip",
     max_record: int = ...,
-    max_depth: int = 1500,
+    max_depth: int = ...,
     max_inflated: int | None = None,
     expected_sha256: bytes | None = None,
     kind: Literal["live", "hot"] = "live",
@@ -352,7 +352,7 @@ def read_ledger_headers(data: bytes, *, compression: _Compression = "gzip") -> A
         ValueError: the compression is damaged.
     """
 
-def xdr_validate(type_name: str, data: bytes, max_depth: int = 1500) -> None:
+def xdr_validate(type_name: str, data: bytes, max_depth: int = ...) -> None:
     """Refuse bytes that are not exactly one value of the XDR type.
 
     Raises:
@@ -360,7 +360,7 @@ def xdr_validate(type_name: str, data: bytes, max_depth: int = 1500) -> None:
         KeyError: there is no such type.
     """
 
-def xdr_to_json(type_name: str, data: bytes, max_depth: int = 1500) -> str:
+def xdr_to_json(type_name: str, data: bytes, max_depth: int = ...) -> str:
     """Return the SEP-51 JSON of one value. Raises as xdr_validate."""
 
 def sort_key(ledger_key_xdr: bytes) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
@@ -90,10 +90,11 @@ def headers_of(batch: pa.RecordBatch) -> tuple[LedgerHeader, ...]:
             "fee_pool",
         )
     ]
-    return tuple(
-        LedgerHeader(*(value.hex() if isinstance(value, bytes) else value for value in row))
-        for row in zip(*columns, strict=True)
-    )
+    return tuple(LedgerHeader(*map(_hex_if_bytes, row)) for row in zip(*columns, strict=True))
+
+
+def _hex_if_bytes(value: Any) -> Any:
+    return value.hex() if isinstance(value, bytes) else value
 
 
 def verify_headers(headers: Sequence[LedgerHeader], ledgers: LedgerRange, file: str) -> None:
