@@ -3,6 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, Protocol, TypeAlias, final
 
+__all__: list[str]
+
 _Compression: TypeAlias = Literal["gzip", "zstd", "none"]
 
 class _ArrowArrayLike(Protocol):
