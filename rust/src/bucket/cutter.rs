@@ -69,7 +69,11 @@ impl Cutter {
             let record = self.reader.current();
             if self.counter.starts_segment(record.framed.len()) {
                 let capacity = self.open.data.len() + 256;
-                let next = Segment { first_key: record.key.to_vec(), records: 0, data: Vec::with_capacity(capacity) };
+                let next = Segment {
+                    first_key: record.key.to_vec(),
+                    records: 0,
+                    data: Vec::with_capacity(capacity),
+                };
                 let full = std::mem::replace(&mut self.open, next);
                 if full.records > 0 {
                     done.push(full);

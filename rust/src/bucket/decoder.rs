@@ -98,7 +98,11 @@ impl Decoder {
         while self.reader.step()? == Step::Ready {
             let wanted = {
                 let record = self.reader.current();
-                if record.kind == DEAD { self.with_dead } else { self.tables.wants(record.entry_type()) }
+                if record.kind == DEAD {
+                    self.with_dead
+                } else {
+                    self.tables.wants(record.entry_type())
+                }
             };
             if wanted {
                 self.push()?;

@@ -26,7 +26,12 @@ pub enum Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::Xdr { offset, record_index, entry_type, reason } => {
+            Fault::Xdr {
+                offset,
+                record_index,
+                entry_type,
+                reason,
+            } => {
                 write!(f, "record {record_index}")?;
                 if let Some(name) = entry_type {
                     write!(f, " ({name})")?;
@@ -34,7 +39,12 @@ impl fmt::Display for Fault {
                 write!(f, ": {reason} (at uncompressed byte {offset})")
             }
             Fault::Hash { expected, computed } => {
-                write!(f, "SHA-256 of the uncompressed stream is {}, expected {}", hex(computed), hex(expected))
+                write!(
+                    f,
+                    "SHA-256 of the uncompressed stream is {}, expected {}",
+                    hex(computed),
+                    hex(expected)
+                )
             }
             Fault::Order(text) | Fault::Algebra(text) => f.write_str(text),
         }
@@ -51,9 +61,17 @@ impl Fault {
             return self;
         }
         match self {
-            Fault::Xdr { offset, record_index, entry_type, reason } => {
-                Fault::Xdr { offset, record_index, entry_type, reason: format!("bucket {name}: {reason}") }
-            }
+            Fault::Xdr {
+                offset,
+                record_index,
+                entry_type,
+                reason,
+            } => Fault::Xdr {
+                offset,
+                record_index,
+                entry_type,
+                reason: format!("bucket {name}: {reason}"),
+            },
             Fault::Order(text) => Fault::Order(format!("bucket {name}: {text}")),
             Fault::Algebra(text) => Fault::Algebra(format!("bucket {name}: {text}")),
             hash @ Fault::Hash { .. } => hash,

@@ -120,7 +120,12 @@ impl FrameReader {
     }
 
     fn fault(&self, at: usize, reason: String) -> Fault {
-        Fault::Xdr { offset: self.offset_of(at), record_index: self.records, entry_type: None, reason }
+        Fault::Xdr {
+            offset: self.offset_of(at),
+            record_index: self.records,
+            entry_type: None,
+            reason,
+        }
     }
 
     /// Bytes that the record at `start` takes with its header, as far as they can be known yet.
@@ -139,7 +144,10 @@ impl FrameReader {
         if length > self.limits.max_record {
             return Err(self.fault(
                 self.start,
-                format!("record declares {length} bytes, the cap is {} bytes", self.limits.max_record),
+                format!(
+                    "record declares {length} bytes, the cap is {} bytes",
+                    self.limits.max_record
+                ),
             ));
         }
         if length == 0 {
@@ -173,7 +181,9 @@ impl FrameReader {
                     if let Some(cap) = self.limits.max_inflated
                         && self.uncompressed() > cap
                     {
-                        return Err(self.fault(self.end, format!("stream inflates to more than the cap of {cap} bytes")));
+                        return Err(
+                            self.fault(self.end, format!("stream inflates to more than the cap of {cap} bytes"))
+                        );
                     }
                 }
             }
@@ -205,9 +215,14 @@ impl FrameReader {
         }
         if have > 0 {
             let (got, want) = (have - HEADER, needed - HEADER);
-            return Err(self.fault(self.start + HEADER, format!("record body truncated, {got} of {want} bytes")));
+            return Err(self.fault(
+                self.start + HEADER,
+                format!("record body truncated, {got} of {want} bytes"),
+            ));
         }
-        let computed = *self.digest.get_or_insert_with(|| std::mem::take(&mut self.hasher).finalize().into());
+        let computed = *self
+            .digest
+            .get_or_insert_with(|| std::mem::take(&mut self.hasher).finalize().into());
         match self.limits.expected_sha256 {
             Some(expected) if expected != computed => Err(Fault::Hash { expected, computed }),
             _ => Ok(Next::End),

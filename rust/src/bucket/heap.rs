@@ -18,7 +18,10 @@ impl KeyHeap {
     /// An empty heap for so many sources.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { sources: Vec::with_capacity(capacity), hole: false }
+        Self {
+            sources: Vec::with_capacity(capacity),
+            hole: false,
+        }
     }
 
     /// Adds a source.
@@ -47,7 +50,9 @@ impl KeyHeap {
     /// The root stays as a hole until the next push or pop, so that putting the same source back costs little.
     pub fn pop_lowest<K: Keys>(&mut self, keys: &K, group: &mut Vec<usize>) -> bool {
         self.close_hole(keys);
-        let Some(&lowest) = self.sources.first() else { return false };
+        let Some(&lowest) = self.sources.first() else {
+            return false;
+        };
         group.push(lowest);
         self.hole = true;
         while self.child_equals(keys, lowest) {
@@ -105,7 +110,10 @@ mod tests {
 
     #[test]
     fn equal_keys_come_together_newest_first() {
-        let keys: Vec<Vec<u8>> = [&b"b"[..], b"a", b"c", b"a", b"b", b"a"].iter().map(|k| k.to_vec()).collect();
+        let keys: Vec<Vec<u8>> = [&b"b"[..], b"a", b"c", b"a", b"b", b"a"]
+            .iter()
+            .map(|k| k.to_vec())
+            .collect();
         let mut heap = KeyHeap::with_capacity(keys.len());
         for source in [3, 0, 5, 2, 4, 1] {
             heap.push(&keys, source);

@@ -65,11 +65,19 @@ impl Inflate {
         let engine = match compression {
             Compression::None => Engine::Plain,
             Compression::Gzip => Engine::Gzip(None),
-            Compression::Zstd => {
-                Engine::Zstd(Box::new(ZstdDecoder::new().map_err(|e| format!("zstd context: {e}"))?), false)
-            }
+            Compression::Zstd => Engine::Zstd(
+                Box::new(ZstdDecoder::new().map_err(|e| format!("zstd context: {e}"))?),
+                false,
+            ),
         };
-        Ok(Self { engine, input: Vec::new(), at: 0, taken: 0, streams: 0, ended: false })
+        Ok(Self {
+            engine,
+            input: Vec::new(),
+            at: 0,
+            taken: 0,
+            streams: 0,
+            ended: false,
+        })
     }
 
     /// Adds compressed bytes.
@@ -134,14 +142,19 @@ impl Inflate {
             return Ok(None);
         }
         if self.streams > 0 {
-            return Err(format!("trailing bytes after the end of the gzip stream, at compressed byte {}", self.taken));
+            return Err(format!(
+                "trailing bytes after the end of the gzip stream, at compressed byte {}",
+                self.taken
+            ));
         }
         Err(not_compressed("gzip", "1f 8b", rest))
     }
 
     fn pull_gzip(&mut self, out: &mut [u8]) -> Result<Pulled, String> {
         loop {
-            let Engine::Gzip(state) = &mut self.engine else { unreachable!("engine is fixed at construction") };
+            let Engine::Gzip(state) = &mut self.engine else {
+                unreachable!("engine is fixed at construction")
+            };
             let Some(engine) = state else {
                 match self.gzip_member_follows()? {
                     None => return Ok(Pulled::Starved),
@@ -171,7 +184,10 @@ impl Inflate {
                 return Ok(Pulled::Starved);
             }
             if status == Status::BufError && used == 0 {
-                return Err(format!("gzip stream makes no progress at compressed byte {}", self.taken));
+                return Err(format!(
+                    "gzip stream makes no progress at compressed byte {}",
+                    self.taken
+                ));
             }
         }
     }
@@ -193,7 +209,10 @@ impl Inflate {
                 return Err(not_compressed("zstd", "28 b5 2f fd", rest));
             }
             if !*inside && self.streams > 0 && rest.len() >= 4 && !zstd_magic(rest) {
-                return Err(format!("trailing bytes after the end of the zstd stream, at compressed byte {}", self.taken));
+                return Err(format!(
+                    "trailing bytes after the end of the zstd stream, at compressed byte {}",
+                    self.taken
+                ));
             }
             if !*inside && !self.ended && rest.len() < 4 {
                 return Ok(Pulled::Starved);
@@ -233,11 +252,14 @@ fn gzip_error(message: &str, at: u64) -> String {
         "incorrect length check" => "wrong length",
         _ => "damaged",
     };
-    format!("gzip stream is {}: {message}, near compressed byte {at}", if meaning == "damaged" {
-        "damaged".to_owned()
-    } else {
-        format!("damaged ({meaning})")
-    })
+    format!(
+        "gzip stream is {}: {message}, near compressed byte {at}",
+        if meaning == "damaged" {
+            "damaged".to_owned()
+        } else {
+            format!("damaged ({meaning})")
+        }
+    )
 }
 
 fn not_compressed(kind: &str, magic: &str, rest: &[u8]) -> String {
@@ -245,6 +267,10 @@ fn not_compressed(kind: &str, magic: &str, rest: &[u8]) -> String {
         return format!("empty file: 0 bytes where a {kind} stream was expected");
     }
     let start: Vec<String> = rest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    let looks = if rest[0] == b'<' { " (looks like an HTML or XML page)" } else { "" };
+    let looks = if rest[0] == b'<' {
+        " (looks like an HTML or XML page)"
+    } else {
+        ""
+    };
     format!("not {kind}: starts with {}{looks}, expected {magic}", start.join(" "))
 }

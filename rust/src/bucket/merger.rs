@@ -16,9 +16,16 @@ const KEPT_WARNINGS: usize = 100;
 #[derive(Debug, Clone)]
 pub enum Ranges {
     /// All ranges, found on the way by the range rule.
-    Discover { segment: SegmentRule, segments_per_range: u64 },
+    Discover {
+        segment: SegmentRule,
+        segments_per_range: u64,
+    },
     /// One range, given by its number and its bounds (lower included, upper not).
-    One { index: u64, lower: Option<Vec<u8>>, upper: Option<Vec<u8>> },
+    One {
+        index: u64,
+        lower: Option<Vec<u8>>,
+        upper: Option<Vec<u8>>,
+    },
 }
 
 /// How to merge.
@@ -113,9 +120,10 @@ impl Merger {
         network_id: Option<[u8; 32]>,
     ) -> Result<Self, Fault> {
         let (numbering, segment, index) = match &options.ranges {
-            Ranges::Discover { segment, segments_per_range } => {
-                (Some(RangeCounter::new(*segments_per_range)), Some(*segment), 0)
-            }
+            Ranges::Discover {
+                segment,
+                segments_per_range,
+            } => (Some(RangeCounter::new(*segments_per_range)), Some(*segment), 0),
             Ranges::One { index, .. } => (None, None, *index),
         };
         let sources = sources
@@ -134,7 +142,11 @@ impl Merger {
             heap: KeyHeap::with_capacity(sources.len()),
             group: Vec::with_capacity(sources.len()),
             tables: RowTables::new(projection, network_id),
-            open: OpenRange { index, skipped, ..OpenRange::default() },
+            open: OpenRange {
+                index,
+                skipped,
+                ..OpenRange::default()
+            },
             done: false,
             ledger_key: Vec::new(),
             warnings: Vec::new(),
@@ -254,7 +266,11 @@ impl Merger {
         let finished = match opened {
             Some(index) if index > self.open.index => {
                 let range = self.close(false);
-                self.open = OpenRange { index, skipped: self.options.skip.contains(&index), ..OpenRange::default() };
+                self.open = OpenRange {
+                    index,
+                    skipped: self.options.skip.contains(&index),
+                    ..OpenRange::default()
+                };
                 Some(range)
             }
             _ => None,
@@ -298,7 +314,10 @@ impl Merger {
         let record = newest.current();
         if record.kind != DEAD {
             let entry_type = record.entry_type();
-            if let Some(count) = usize::try_from(entry_type).ok().and_then(|at| self.open.entries.get_mut(at)) {
+            if let Some(count) = usize::try_from(entry_type)
+                .ok()
+                .and_then(|at| self.open.entries.get_mut(at))
+            {
                 *count += 1;
             }
             if !self.open.skipped && self.tables.wants(entry_type) {
@@ -333,7 +352,10 @@ impl Merger {
             return Ok(());
         }
         let record = self.sources[newer].reader.current();
-        let entry_type = usize::try_from(record.entry_type()).ok().and_then(|at| ENTRY_TYPES.get(at)).unwrap_or(&"?");
+        let entry_type = usize::try_from(record.entry_type())
+            .ok()
+            .and_then(|at| ENTRY_TYPES.get(at))
+            .unwrap_or(&"?");
         let mut key = Vec::new();
         // A record that a reader returned has a key; without one the warning has an empty key.
         let _ = record.ledger_key(&mut key);
@@ -346,7 +368,12 @@ impl Merger {
         if self.options.strict_algebra {
             return Err(Fault::Algebra(text));
         }
-        self.warnings.push(AlgebraWarning { newer, older, key: hex(&key), text });
+        self.warnings.push(AlgebraWarning {
+            newer,
+            older,
+            key: hex(&key),
+            text,
+        });
         Ok(())
     }
 }

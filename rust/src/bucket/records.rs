@@ -95,7 +95,9 @@ impl Record<'_> {
 /// LedgerEntryType in front of a sort key.
 #[must_use]
 pub fn entry_type_of(sort_key: &[u8]) -> i32 {
-    sort_key.first_chunk::<4>().map_or(-1, |bytes| i32::from_be_bytes(*bytes))
+    sort_key
+        .first_chunk::<4>()
+        .map_or(-1, |bytes| i32::from_be_bytes(*bytes))
 }
 
 /// Reads a bucket record by record.
@@ -257,7 +259,9 @@ impl RecordReader {
         if let Err(reject) = skipped.and_then(|()| cur.end("BucketEntry")) {
             return Err(self.reject(&reject));
         }
-        let Some(discriminant) = body.first_chunk::<4>() else { unreachable!("a validated record has a discriminant") };
+        let Some(discriminant) = body.first_chunk::<4>() else {
+            unreachable!("a validated record has a discriminant")
+        };
         self.kind = i32::from_be_bytes(*discriminant);
         Ok(())
     }
@@ -265,8 +269,14 @@ impl RecordReader {
     fn take_meta(&mut self) -> Result<(), Fault> {
         let index = self.index();
         if !self.meta_allowed {
-            let why = if self.options.protocol.is_some() { "in a stream that was cut without one" } else { "not first" };
-            return Err(Fault::Algebra(format!("record {index}: METAENTRY {why}; only the first record may be one")));
+            let why = if self.options.protocol.is_some() {
+                "in a stream that was cut without one"
+            } else {
+                "not first"
+            };
+            return Err(Fault::Algebra(format!(
+                "record {index}: METAENTRY {why}; only the first record may be one"
+            )));
         }
         self.meta_allowed = false;
         // BucketMetadata: ledgerVersion, then ext: 0, or 1 and the BucketListType (LIVE 0, HOT_ARCHIVE 1).
@@ -295,7 +305,9 @@ impl RecordReader {
             _ => self.counts.live += 1,
         }
         if self.kind == INIT && self.protocol.is_none_or(|protocol| protocol < INIT_PROTOCOL) {
-            let has = self.protocol.map_or("no METAENTRY".to_owned(), |protocol| format!("METAENTRY of protocol {protocol}"));
+            let has = self.protocol.map_or("no METAENTRY".to_owned(), |protocol| {
+                format!("METAENTRY of protocol {protocol}")
+            });
             return Err(Fault::Algebra(format!(
                 "record {}: INITENTRY in a bucket with {has}; it needs protocol {INIT_PROTOCOL} or higher",
                 self.index()
@@ -325,7 +337,12 @@ impl RecordReader {
     #[cold]
     fn disorder(&self) -> Fault {
         let index = self.index();
-        let name = |key: &[u8]| usize::try_from(entry_type_of(key)).ok().and_then(|i| ENTRY_TYPES.get(i)).unwrap_or(&"?");
+        let name = |key: &[u8]| {
+            usize::try_from(entry_type_of(key))
+                .ok()
+                .and_then(|i| ENTRY_TYPES.get(i))
+                .unwrap_or(&"?")
+        };
         let (older, newer) = (name(&self.previous), name(&self.key));
         let (previous, key) = (hex(&self.previous), hex(&self.key));
         if self.previous == self.key {
@@ -343,11 +360,17 @@ impl RecordReader {
 
 /// Name of the ledger entry type of a record that may be broken.
 fn guess_entry_type(body: &[u8], kind: Kind) -> Option<&'static str> {
-    let word = |at: usize| body.get(at..at + 4).map(|b| i32::from_be_bytes([b[0], b[1], b[2], b[3]]));
+    let word = |at: usize| {
+        body.get(at..at + 4)
+            .map(|b| i32::from_be_bytes([b[0], b[1], b[2], b[3]]))
+    };
     let at = match (word(0)?, kind) {
         (LIVE, _) | (INIT, Kind::Live) => 8,
         (DEAD, _) => 4,
         _ => return None,
     };
-    usize::try_from(word(at)?).ok().and_then(|index| ENTRY_TYPES.get(index)).copied()
+    usize::try_from(word(at)?)
+        .ok()
+        .and_then(|index| ENTRY_TYPES.get(index))
+        .copied()
 }

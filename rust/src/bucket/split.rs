@@ -21,7 +21,11 @@ impl SegmentCounter {
     /// A counter before the bucket's first record.
     #[must_use]
     pub fn new(rule: SegmentRule) -> Self {
-        Self { rule, records: 0, bytes: 0 }
+        Self {
+            rule,
+            records: 0,
+            bytes: 0,
+        }
     }
 
     /// Counts a record of `framed` bytes (header included); true when it starts a segment.
@@ -49,7 +53,10 @@ impl RangeCounter {
     /// A counter before the first candidate; `per_range` candidates make a range.
     #[must_use]
     pub fn new(per_range: u64) -> Self {
-        Self { per_range: per_range.max(1), candidates: 0 }
+        Self {
+            per_range: per_range.max(1),
+            candidates: 0,
+        }
     }
 
     /// Counts a candidate; the number of the range that it opens, if it opens one.
@@ -67,7 +74,10 @@ mod tests {
     #[test]
     fn segments_start_at_the_record_after_a_full_one() {
         let mut counter = SegmentCounter::new(SegmentRule { records: 3, bytes: 100 });
-        let starts: Vec<bool> = [10, 10, 10, 10, 95, 1, 1].iter().map(|n| counter.starts_segment(*n)).collect();
+        let starts: Vec<bool> = [10, 10, 10, 10, 95, 1, 1]
+            .iter()
+            .map(|n| counter.starts_segment(*n))
+            .collect();
         assert_eq!(starts, [true, false, false, true, false, true, false]);
     }
 

@@ -19,7 +19,10 @@ fn arrow_error(error: &ArrowError) -> PyErr {
 type Capsules<'py> = (Bound<'py, PyCapsule>, Bound<'py, PyCapsule>);
 
 fn capsules<'py>(py: Python<'py>, schema: FFI_ArrowSchema, array: FFI_ArrowArray) -> PyResult<Capsules<'py>> {
-    Ok((PyCapsule::new_with_value(py, schema, SCHEMA)?, PyCapsule::new_with_value(py, array, ARRAY)?))
+    Ok((
+        PyCapsule::new_with_value(py, schema, SCHEMA)?,
+        PyCapsule::new_with_value(py, array, ARRAY)?,
+    ))
 }
 
 /// A record batch; `pyarrow.record_batch(x)` takes it over without copying.
@@ -145,9 +148,11 @@ fn pointer<T>(capsule: &Bound<'_, PyAny>, name: &'static std::ffi::CStr) -> PyRe
 /// As [`import_array`]; `TypeError` when it is not a record batch.
 pub fn import_batch(object: &Bound<'_, PyAny>) -> PyResult<RecordBatch> {
     let array = import_array(object)?;
-    let rows = array
-        .as_any()
-        .downcast_ref::<StructArray>()
-        .ok_or_else(|| PyTypeError::new_err(format!("expected a record batch, got an array of {}", array.data_type())))?;
+    let rows = array.as_any().downcast_ref::<StructArray>().ok_or_else(|| {
+        PyTypeError::new_err(format!(
+            "expected a record batch, got an array of {}",
+            array.data_type()
+        ))
+    })?;
     Ok(RecordBatch::from(rows))
 }

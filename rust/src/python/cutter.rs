@@ -77,7 +77,10 @@ impl BucketCutter {
         };
         let rule = segment_rule(segment_records, segment_bytes)?;
         let cutter = Cutter::new(read, rule).map_err(|fault| raise(py, &fault))?;
-        Ok(Self { cutter: Guarded::new(cutter), finished: false })
+        Ok(Self {
+            cutter: Guarded::new(cutter),
+            finished: false,
+        })
     }
 
     fn feed(&mut self, py: Python<'_>, chunk: &[u8]) -> PyResult<Vec<Segment>> {

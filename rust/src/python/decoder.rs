@@ -67,14 +67,22 @@ impl BucketDecoder {
         };
         let projection = options::projection(columns, Projection::all)?;
         let network_id = options::hash("network_id", network_id)?;
-        let rule = BatchRule { rows: batch_rows, bytes: batch_bytes };
+        let rule = BatchRule {
+            rows: batch_rows,
+            bytes: batch_bytes,
+        };
         let decoder = Decoder::new(read, &projection, network_id, rule).map_err(|fault| raise(py, &fault))?;
-        Ok(Self { decoder: Guarded::new(decoder), finished: false })
+        Ok(Self {
+            decoder: Guarded::new(decoder),
+            finished: false,
+        })
     }
 
     fn feed(&mut self, py: Python<'_>, chunk: &[u8]) -> PyResult<NamedBatches> {
         options::still_open(self.finished)?;
-        self.decoder.work(py, |decoder| decoder.feed(chunk)).map(options::batches)
+        self.decoder
+            .work(py, |decoder| decoder.feed(chunk))
+            .map(options::batches)
     }
 
     fn finish(&mut self, py: Python<'_>) -> PyResult<NamedBatches> {

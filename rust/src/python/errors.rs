@@ -7,18 +7,41 @@ use pyo3::types::PyBytes;
 
 use crate::bucket::fault::Fault;
 
-create_exception!(aurora_ingest._kernel, XdrError, PyValueError, "The bytes are not what the format says.");
-create_exception!(aurora_ingest._kernel, HashMismatch, PyValueError, "The stream has another SHA-256 than expected.");
-create_exception!(aurora_ingest._kernel, OrderError, PyValueError, "The keys of a bucket do not ascend strictly.");
-create_exception!(aurora_ingest._kernel, AlgebraError, PyValueError, "META, INIT, LIVE and DEAD break the bucket rules.");
+create_exception!(
+    aurora_ingest._kernel,
+    XdrError,
+    PyValueError,
+    "The bytes are not what the format says."
+);
+create_exception!(
+    aurora_ingest._kernel,
+    HashMismatch,
+    PyValueError,
+    "The stream has another SHA-256 than expected."
+);
+create_exception!(
+    aurora_ingest._kernel,
+    OrderError,
+    PyValueError,
+    "The keys of a bucket do not ascend strictly."
+);
+create_exception!(
+    aurora_ingest._kernel,
+    AlgebraError,
+    PyValueError,
+    "META, INIT, LIVE and DEAD break the bucket rules."
+);
 
 /// The exception for a fault, its fields set as attributes.
 pub fn raise(py: Python<'_>, fault: &Fault) -> PyErr {
     let text = fault.to_string();
     let (error, set) = match fault {
-        Fault::Xdr { offset, record_index, entry_type, reason } => {
-            xdr_error(py, text, *offset, *record_index, *entry_type, reason)
-        }
+        Fault::Xdr {
+            offset,
+            record_index,
+            entry_type,
+            reason,
+        } => xdr_error(py, text, *offset, *record_index, *entry_type, reason),
         Fault::Hash { expected, computed } => {
             let error = HashMismatch::new_err(text);
             let value = error.value(py);
@@ -67,7 +90,10 @@ enum State {
 
 impl<T: Send> Guarded<T> {
     pub fn new(inner: T) -> Self {
-        Self { inner, state: State::Sound }
+        Self {
+            inner,
+            state: State::Sound,
+        }
     }
 
     pub fn get(&self) -> &T {
@@ -83,7 +109,9 @@ impl<T: Send> Guarded<T> {
         match &self.state {
             State::Failed(fault) => return Err(raise(py, fault)),
             State::Broken => {
-                return Err(PyRuntimeError::new_err("this object broke in an earlier call and cannot be used; make a new one"));
+                return Err(PyRuntimeError::new_err(
+                    "this object broke in an earlier call and cannot be used; make a new one",
+                ));
             }
             State::Sound => {}
         }

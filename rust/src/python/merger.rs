@@ -72,7 +72,10 @@ pub struct MergedRange {
 impl MergedRange {
     #[getter]
     fn batches(&self, py: Python<'_>) -> Vec<(&'static str, Py<ArrowBatch>)> {
-        self.batches.iter().map(|(table, batch)| (*table, batch.clone_ref(py))).collect()
+        self.batches
+            .iter()
+            .map(|(table, batch)| (*table, batch.clone_ref(py)))
+            .collect()
     }
 }
 
@@ -89,7 +92,9 @@ fn merged_range(py: Python<'_>, merged: Merged) -> PyResult<MergedRange> {
         skipped: merged.skipped,
         entries: entries.unbind(),
         records_read: merged.records_read,
-        batches: batches.map(|(table, batch)| Ok((table, Py::new(py, batch)?))).collect::<PyResult<_>>()?,
+        batches: batches
+            .map(|(table, batch)| Ok((table, Py::new(py, batch)?)))
+            .collect::<PyResult<_>>()?,
     })
 }
 
@@ -135,31 +140,52 @@ impl BucketMerger {
             )));
         }
         let ranges = if lower.is_some() || upper.is_some() {
-            Ranges::One { index: range_index, lower, upper }
+            Ranges::One {
+                index: range_index,
+                lower,
+                upper,
+            }
         } else if range_index == 0 {
-            Ranges::Discover { segment: segment_rule(segment_records, segment_bytes)?, segments_per_range }
+            Ranges::Discover {
+                segment: segment_rule(segment_records, segment_bytes)?,
+                segments_per_range,
+            }
         } else {
-            return Err(PyValueError::new_err(format!("range_index {range_index} without lower or upper bound")));
+            return Err(PyValueError::new_err(format!(
+                "range_index {range_index} without lower or upper bound"
+            )));
         };
         let skip = match skip_ranges {
             None => HashSet::new(),
-            Some(ranges) => ranges.try_iter()?.map(|range| range?.extract::<u64>()).collect::<PyResult<_>>()?,
+            Some(ranges) => ranges
+                .try_iter()?
+                .map(|range| range?.extract::<u64>())
+                .collect::<PyResult<_>>()?,
         };
         let reads = sources.into_iter().map(|source| ReadOptions {
             name: source.name,
             kind: Kind::Live,
             compression: source.compression,
-            frames: FrameLimits { max_record, max_inflated: None, expected_sha256: source.expected_sha256 },
+            frames: FrameLimits {
+                max_record,
+                max_inflated: None,
+                expected_sha256: source.expected_sha256,
+            },
             max_depth,
             check_order: true,
             protocol: source.protocol,
         });
         let projection = options::projection(columns, Projection::entries)?;
         let network_id = options::hash("network_id", network_id)?;
-        let merge = MergeOptions { ranges, skip, strict_algebra };
-        let merger =
-            Merger::new(reads.collect(), merge, &projection, network_id).map_err(|fault| raise(py, &fault))?;
-        Ok(Self { merger: Guarded::new(merger) })
+        let merge = MergeOptions {
+            ranges,
+            skip,
+            strict_algebra,
+        };
+        let merger = Merger::new(reads.collect(), merge, &projection, network_id).map_err(|fault| raise(py, &fault))?;
+        Ok(Self {
+            merger: Guarded::new(merger),
+        })
     }
 
     fn advance(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
@@ -183,7 +209,9 @@ impl BucketMerger {
     #[getter]
     fn algebra_warnings(&self) -> Vec<(String, String, String, String)> {
         let warnings = self.merger.get().warnings().iter().cloned();
-        warnings.map(|warning| (warning.newer, warning.older, warning.key, warning.text)).collect()
+        warnings
+            .map(|warning| (warning.newer, warning.older, warning.key, warning.text))
+            .collect()
     }
 
     #[getter]

@@ -15,9 +15,8 @@ pub const DEFAULT_MAX_DEPTH: u32 = 1500;
 
 /// The compression called `name`.
 pub fn compression(name: &str) -> PyResult<Compression> {
-    Compression::named(name).ok_or_else(|| {
-        PyValueError::new_err(format!("compression is 'gzip', 'zstd' or 'none', got '{name}'"))
-    })
+    Compression::named(name)
+        .ok_or_else(|| PyValueError::new_err(format!("compression is 'gzip', 'zstd' or 'none', got '{name}'")))
 }
 
 /// The kind of bucket called `name`.
@@ -25,7 +24,9 @@ pub fn kind(name: &str) -> PyResult<Kind> {
     match name {
         "live" => Ok(Kind::Live),
         "hot" => Ok(Kind::Hot),
-        _ => Err(PyValueError::new_err(format!("kind of bucket is 'live' or 'hot', got '{name}'"))),
+        _ => Err(PyValueError::new_err(format!(
+            "kind of bucket is 'live' or 'hot', got '{name}'"
+        ))),
     }
 }
 
@@ -39,25 +40,34 @@ pub fn hash(name: &str, value: Option<&Bound<'_, PyBytes>>) -> PyResult<Option<[
 
 /// The tables and columns to build: all of `everything` when nothing is said.
 pub fn projection(columns: Option<&Bound<'_, PyAny>>, everything: fn() -> Projection) -> PyResult<Projection> {
-    let Some(columns) = columns else { return Ok(everything()) };
+    let Some(columns) = columns else {
+        return Ok(everything());
+    };
     let mut projection = Projection::default();
     for item in columns.cast::<PyMapping>()?.items()?.iter() {
         let (table, names) = item.extract::<(String, Bound<'_, PyAny>)>()?;
         let names: Option<Vec<String>> = if names.is_none() {
             None
         } else if names.is_instance_of::<PyString>() {
-            return Err(PyTypeError::new_err(format!("columns of {table} are a sequence of names, got a str")));
+            return Err(PyTypeError::new_err(format!(
+                "columns of {table} are a sequence of names, got a str"
+            )));
         } else {
             Some(names.try_iter()?.map(|name| name?.extract()).collect::<PyResult<_>>()?)
         };
-        projection.add(&table, names.as_deref()).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        projection
+            .add(&table, names.as_deref())
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
     }
     Ok(projection)
 }
 
 /// Batches for Python.
 pub fn batches(batches: Batches) -> Vec<(&'static str, ArrowBatch)> {
-    batches.into_iter().map(|(table, batch)| (table, ArrowBatch::new(batch))).collect()
+    batches
+        .into_iter()
+        .map(|(table, batch)| (table, ArrowBatch::new(batch)))
+        .collect()
 }
 
 /// A hash for Python, known only at the end of its stream.
@@ -70,7 +80,9 @@ pub fn sha256(py: Python<'_>, digest: Option<[u8; 32]>) -> PyResult<Bound<'_, Py
 /// Refuses bytes after the end.
 pub fn still_open(finished: bool) -> PyResult<()> {
     if finished {
-        return Err(PyValueError::new_err("finish() was called; make a new object for another stream"));
+        return Err(PyValueError::new_err(
+            "finish() was called; make a new object for another stream",
+        ));
     }
     Ok(())
 }
