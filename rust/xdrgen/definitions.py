@@ -130,7 +130,7 @@ class Definitions:
             case "hyper" | "unsigned_hyper":
                 return 8
             case "opaque_fixed":
-                return (tree["size"] + 3) // 4 * 4
+                return (int(tree["size"]) + 3) // 4 * 4
             case "array":
                 return self.smallest(tree["element"]) * int(tree["count"])
             case "ref":

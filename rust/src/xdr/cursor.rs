@@ -440,10 +440,16 @@ mod tests {
     fn opaques_end_on_a_multiple_of_four_with_zeros() {
         assert_eq!(Cur::new(b"\0\0\0\x01a\0\0\0").var(1), Ok(&b"a"[..]));
         assert_eq!(Cur::new(b"\0\0\0\0").var(0), Ok(&b""[..]));
-        assert_eq!(fault(Cur::new(b"\0\0\0\x01a\0\0\x01").var(1)), (XdrFault::BadPadding, 5));
+        assert_eq!(
+            fault(Cur::new(b"\0\0\0\x01a\0\0\x01").var(1)),
+            (XdrFault::BadPadding, 5)
+        );
         assert_eq!(fault(Cur::new(b"\0\0\0\x02ab\0\0").var(1)), (XdrFault::TooLong, 0));
         assert_eq!(fault(Cur::new(b"\0\0\0\x02ab\0").var(9)), (XdrFault::Truncated, 4));
-        assert_eq!(fault(Cur::new(b"\xff\xff\xff\xff").var(u32::MAX)), (XdrFault::Truncated, 4));
+        assert_eq!(
+            fault(Cur::new(b"\xff\xff\xff\xff").var(u32::MAX)),
+            (XdrFault::Truncated, 4)
+        );
         assert_eq!(Cur::new(b"abc\0").fixed(3), Ok(&b"abc"[..]));
         assert_eq!(fault(Cur::new(b"abcd").fixed(3)), (XdrFault::BadPadding, 3));
     }
@@ -451,8 +457,14 @@ mod tests {
     #[test]
     fn array_lengths_are_measured_against_the_bytes_left() {
         assert_eq!(Cur::new(&[0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0]).length(9, 4, "a"), Ok(2));
-        assert_eq!(fault(Cur::new(&[0, 0, 0, 3, 0, 0, 0, 0]).length(9, 4, "a")), (XdrFault::Truncated, 0));
-        assert_eq!(fault(Cur::new(&[0xff; 4]).length(u32::MAX, 4, "a")), (XdrFault::Truncated, 0));
+        assert_eq!(
+            fault(Cur::new(&[0, 0, 0, 3, 0, 0, 0, 0]).length(9, 4, "a")),
+            (XdrFault::Truncated, 0)
+        );
+        assert_eq!(
+            fault(Cur::new(&[0xff; 4]).length(u32::MAX, 4, "a")),
+            (XdrFault::Truncated, 0)
+        );
         assert_eq!(fault(Cur::new(&[0, 0, 0, 1]).length(0, 4, "a")), (XdrFault::TooLong, 0));
     }
 

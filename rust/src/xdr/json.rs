@@ -95,13 +95,7 @@ pub fn write(shape: &'static Shape, c: &mut Cur<'_>, out: &mut String) -> X<()> 
 }
 
 /// Writes a value as far as it goes without contained values, and notes those as tasks.
-fn value(
-    shape: &'static Shape,
-    what: &'static str,
-    c: &mut Cur<'_>,
-    out: &mut String,
-    tasks: &mut Vec<Task>,
-) -> X<()> {
+fn value(shape: &'static Shape, what: &'static str, c: &mut Cur<'_>, out: &mut String, tasks: &mut Vec<Task>) -> X<()> {
     match shape {
         Shape::I32 => json_text::number(c.word(what)? as i32, out),
         Shape::U32 => json_text::number(c.word(what)?, out),

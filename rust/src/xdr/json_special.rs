@@ -89,7 +89,10 @@ pub fn write(special: Special, name: &'static str, c: &mut Cur<'_>, out: &mut St
         Special::AssetCode4 => asset_code(4, 0, name, c, out),
         Special::AssetCode12 => asset_code(12, 5, name, c, out),
         Special::Int128 => {
-            json_text::digits((i128::from(c.hyper(name)? as i64) << 64) | i128::from(c.hyper(name)?), out);
+            json_text::digits(
+                (i128::from(c.hyper(name)? as i64) << 64) | i128::from(c.hyper(name)?),
+                out,
+            );
             Ok(())
         }
         Special::UInt128 => {
