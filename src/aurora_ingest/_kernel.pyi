@@ -3,7 +3,39 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, Protocol, TypeAlias, final
 
-__all__: list[str]
+__all__ = [
+    "COPY_HEADER",
+    "COPY_TRAILER",
+    "ENTRY_TYPES",
+    "AlgebraError",
+    "ArrowArray",
+    "ArrowBatch",
+    "ArrowSchema",
+    "BucketCutter",
+    "BucketDecoder",
+    "BucketMerger",
+    "BucketSource",
+    "HashMismatch",
+    "MergedRange",
+    "OrderError",
+    "RowError",
+    "Segment",
+    "XdrError",
+    "contract_id_of_asset",
+    "copy_rows",
+    "entry_schema",
+    "key_hash",
+    "ledger_key_of",
+    "read_bucket",
+    "read_ledger_headers",
+    "sort_key",
+    "strkey_decode",
+    "strkey_encode",
+    "strkey_encode_array",
+    "version",
+    "xdr_to_json",
+    "xdr_validate",
+]
 
 _Compression: TypeAlias = Literal["gzip", "zstd", "none"]
 
