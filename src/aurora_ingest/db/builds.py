@@ -225,7 +225,8 @@ def write_unit(
     }
     with writing(engine) as connection:
         hold(connection, build)
-        if connection.execute(insert.values(**values).on_conflict_do_nothing()).rowcount == 0:
+        statement = insert.values(**values).on_conflict_do_nothing().returning(receipts.c.unit)
+        if connection.execute(statement).first() is None:
             place = (receipts.c.build_id == build.build_id) & (receipts.c.kind == kind) & (receipts.c.unit == index)
             stored: dict[str, Any] = json.loads(
                 connection.execute(sa.select(receipts.c.payload).where(place)).scalar_one()

@@ -41,7 +41,10 @@ def count(connection: sa.Connection, build_id: str, table: str) -> int:
 
 
 def index(connection: sa.Connection, build_id: str, table: str) -> None:
-    """Adds primary key, indexes and statistics to a staging table; what is there already is left alone."""
+    """Adds primary key, indexes and statistics to a staging table; what is there already is left alone.
+
+    SQLite's have their key from the start, and cannot rename an index: they get theirs when they are swapped in.
+    """
     staged = name(build_id, table)
     source = STATE_TABLES[table]
     if is_postgres(connection):
@@ -49,11 +52,11 @@ def index(connection: sa.Connection, build_id: str, table: str) -> None:
         if connection.execute(exists, {"staged": f'"{staged}"'}).first() is None:
             columns = ", ".join(f'"{column.name}"' for column in source.primary_key)
             connection.exec_driver_sql(f'ALTER TABLE "{staged}" ADD CONSTRAINT "{staged}_pkey" PRIMARY KEY ({columns})')
-    for each in sorted(source.indexes, key=lambda each: str(each.name)):
-        columns = ", ".join(f'"{column.name}"' for column in each.columns)
-        connection.exec_driver_sql(
-            f'CREATE INDEX IF NOT EXISTS "{_index_name(build_id, str(each.name))}" ON "{staged}" ({columns})'
-        )
+        for each in sorted(source.indexes, key=lambda each: str(each.name)):
+            columns = ", ".join(f'"{column.name}"' for column in each.columns)
+            connection.exec_driver_sql(
+                f'CREATE INDEX IF NOT EXISTS "{_index_name(build_id, str(each.name))}" ON "{staged}" ({columns})'
+            )
     connection.exec_driver_sql(f'ANALYZE "{staged}"')
 
 
@@ -63,6 +66,8 @@ def swap(connection: sa.Connection, build_id: str, table: str) -> None:
     if not is_postgres(connection):
         connection.exec_driver_sql(f'DROP TABLE "{table}"')
         connection.exec_driver_sql(f'ALTER TABLE "{staged}" RENAME TO "{table}"')
+        for each in sorted(STATE_TABLES[table].indexes, key=lambda each: str(each.name)):
+            each.create(connection)
         return
     _copy_grants(connection, table, staged)
     connection.exec_driver_sql(f'DROP TABLE "{table}"')
