@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from aurora_ingest.db import cursor, schema, status
+from aurora_ingest import _kernel
+from aurora_ingest.db import cursor, load, schema, status
 from aurora_ingest.db.engine import connect, shown, writing
 from aurora_ingest.db.tables import METADATA, STATE_TABLES
 from aurora_ingest.errors import DatabaseError, MigrationError, UsageError
@@ -34,6 +36,15 @@ def test_tables_have_the_columns_and_keys_of_the_processors() -> None:
         assert tuple(column.name for column in table.primary_key) == spec.primary_key, name
         nullable = {column.name: column.nullable for column in table.columns}
         assert nullable == {field.name: field.nullable for field in spec.schema}, name
+
+
+def test_every_column_can_be_copied_into() -> None:
+    for process in PROCESSORS:
+        if process.spec.name in STATE_TABLES:
+            schema_of_rows = process.spec.schema
+            types = load.postgres_types(STATE_TABLES[process.spec.name], schema_of_rows.names)
+            empty = pa.RecordBatch.from_pylist([], schema_of_rows)
+            assert _kernel.copy_rows(empty, types) == b""
 
 
 def test_horizons_database_is_refused(url: str) -> None:

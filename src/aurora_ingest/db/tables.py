@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, LargeBinary, SmallInteger, String, Text
+from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, LargeBinary, SmallInteger, String, Text
 from sqlalchemy.dialects import postgresql
 
 METADATA: Final = sa.MetaData()
@@ -14,7 +14,7 @@ METADATA: Final = sa.MetaData()
 _JSON: Final = Text().with_variant(postgresql.JSONB(), "postgresql")
 _NUMERIC: Final = Text().with_variant(sa.Numeric(), "postgresql")
 _AMOUNT: Final = Text().with_variant(sa.Numeric(39, 0), "postgresql")
-_FLOAT: Final = Float(53)
+_FLOAT: Final = Double()
 
 
 def _key(name: str, kind: String | Text) -> Column[str]:
@@ -273,8 +273,8 @@ ingest_builds = sa.Table(
     Column("version", Integer(), nullable=False),
     Column("epoch", Integer(), nullable=False),
     Column("status", String(16), nullable=False),
-    Column("started_at", Float(53), nullable=False),
-    Column("finished_at", Float(53), nullable=True),
+    Column("started_at", Double(), nullable=False),
+    Column("finished_at", Double(), nullable=True),
 )
 ingest_build_heartbeats = sa.Table(
     "ingest_build_heartbeats",
@@ -282,7 +282,7 @@ ingest_build_heartbeats = sa.Table(
     Column("build_id", String(64), primary_key=True, nullable=False),
     Column("epoch", Integer(), nullable=False),
     Column("node", Text(), nullable=False),
-    Column("beat_at", Float(53), nullable=False),
+    Column("beat_at", Double(), nullable=False),
 )
 ingest_build_receipts = sa.Table(
     "ingest_build_receipts",

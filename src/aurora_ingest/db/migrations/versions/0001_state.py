@@ -217,7 +217,7 @@ def upgrade() -> None:
         sa.Column("build_id", sa.String(length=64), nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("node", sa.Text(), nullable=False),
-        sa.Column("beat_at", sa.Float(precision=53), nullable=False),
+        sa.Column("beat_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("build_id"),
     )
     op.create_table(
@@ -239,8 +239,8 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
-        sa.Column("started_at", sa.Float(precision=53), nullable=False),
-        sa.Column("finished_at", sa.Float(precision=53), nullable=True),
+        sa.Column("started_at", sa.Double(), nullable=False),
+        sa.Column("finished_at", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("build_id"),
     )
     op.create_table(
@@ -273,7 +273,7 @@ def upgrade() -> None:
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("pricen", sa.Integer(), nullable=False),
         sa.Column("priced", sa.Integer(), nullable=False),
-        sa.Column("price", sa.Float(precision=53), nullable=False),
+        sa.Column("price", sa.Double(), nullable=False),
         sa.Column("flags", sa.Integer(), nullable=False),
         sa.Column("last_modified_ledger", sa.Integer(), nullable=False),
         sa.Column("deleted", sa.Boolean(), nullable=True),
