@@ -52,7 +52,7 @@ format-check: $(SETUP)
 lint: $(SETUP)  ## style, import directions, clippy
 	$(BIN)ruff check
 	PYTHONPATH=src $(BIN)lint-imports
-	$(CARGO) clippy $(MANIFEST) --all-targets -- -D warnings
+	$(CARGO) clippy $(MANIFEST) --features python --all-targets -- -D warnings
 
 types: setup  ## mypy, and the kernel against its stub
 	MYPYPATH=src $(BIN)mypy -p aurora_ingest

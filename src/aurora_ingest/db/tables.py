@@ -14,7 +14,7 @@ METADATA: Final = sa.MetaData()
 _JSON: Final = Text().with_variant(postgresql.JSONB(), "postgresql")
 _NUMERIC: Final = Text().with_variant(sa.Numeric(), "postgresql")
 _AMOUNT: Final = Text().with_variant(sa.Numeric(39, 0), "postgresql")
-_FLOAT: Final = Double()
+_FLOAT: Final[Double[float]] = Double()
 
 
 def _key(name: str, kind: String | Text) -> Column[str]:
