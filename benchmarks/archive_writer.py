@@ -55,6 +55,11 @@ class WrittenArchive:
         return self.folder.resolve().as_uri()
 
     @property
+    def network_id(self) -> bytes:
+        """SHA-256 of the passphrase."""
+        return hashlib.sha256(self.passphrase.encode()).digest()
+
+    @property
     def entries(self) -> int:
         """Live entries of all types."""
         return sum(self.live_entries.values())

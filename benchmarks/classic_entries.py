@@ -60,16 +60,20 @@ class World:
 
     def popular(self, count: int) -> npt.NDArray[np.int64]:
         """Indexes into the asset list, few of them often."""
-        return (ASSETS * self.rng.random(count) ** 3).astype(np.int64)
+        return (ASSETS * self.rng.random(count) ** 6).astype(np.int64)
 
     def sponsors(self, count: int) -> Bytes2D:
         """Keys of a few accounts that sponsor much."""
         few = max(1, len(self.owners) // 200)
-        return self.owners[self.rng.integers(0, few, count)]
+        return self.owners[(few * self.rng.random(count) ** 8).astype(np.int64)]
 
-    def amounts(self, count: int) -> Bytes2D:
-        """Amounts in stroops, log-uniform up to about 10^11 units."""
-        return be64(np.exp(self.rng.random(count) * 41).astype(np.int64))
+    def amounts(self, count: int, *, zeros: float = 0.0) -> Bytes2D:
+        """Amounts in stroops, log-uniform up to about 10^11 units; half of them round, a share of them zero."""
+        amounts = np.exp(self.rng.random(count) * 41).astype(np.int64)
+        round_ones = self.rng.random(count) < 0.5
+        amounts[round_ones] = (1 + amounts[round_ones] % 50) * 10_000_000
+        amounts[self.rng.random(count) < zeros] = 0
+        return be64(amounts)
 
     def asset(self, prefix: str, kind: int, indexes: npt.NDArray[np.int64]) -> dict[str, Bytes2D]:
         """Fill an asset's holes."""
@@ -131,8 +135,8 @@ def accounts(world: World, doomed: int) -> list[Batch]:
             "sequence": be64((rng.integers(1, world.checkpoint, count) << 32) + rng.integers(0, 5000, count)),
             "subentries": be32(rng.integers(0, 12, count)),
             "thresholds": thresholds,
-            "buying": be64(rng.integers(0, 1 << 40, count) * (rng.random(count) < 0.1)),
-            "selling": be64(rng.integers(0, 1 << 40, count) * (rng.random(count) < 0.1)),
+            "buying": world.amounts(count, zeros=0.9),
+            "selling": world.amounts(count, zeros=0.9),
             "sequence_ledger": world.modified(count),
             "sequence_time": be64(1_700_000_000 + rng.integers(0, 1 << 26, count)),
             "sponsor": world.sponsors(count),
@@ -182,10 +186,10 @@ def trust_lines(world: World, count: int) -> list[Batch]:
         values = {
             "modified": world.modified(some),
             "owner": world.owners[owner[mine]],
-            "amount": world.amounts(some),
+            "amount": world.amounts(some, zeros=0.5),
             "limit": be64(np.full(some, (1 << 63) - 1)),
-            "buying": be64(world.rng.integers(0, 1 << 40, some)),
-            "selling": be64(world.rng.integers(0, 1 << 40, some)),
+            "buying": world.amounts(some, zeros=0.7),
+            "selling": world.amounts(some, zeros=0.7),
             "pool": random_bytes(world.rng, some, 32),
             "sponsor": world.sponsors(some),
             **world.asset("asset", min(kind, 2), asset[mine]),
@@ -267,7 +271,7 @@ def claimable_balances(world: World, count: int) -> list[Batch]:
         values = {
             "modified": world.modified(some),
             "id": random_bytes(world.rng, some, 32),
-            "claimant0": world.owners[world.rng.integers(0, len(world.owners), some)],
+            "claimant0": world.owners[world.rng.integers(len(world.owners) // 2, len(world.owners), some)],
             "claimant1": world.sponsors(some),
             "amount": world.amounts(some),
             "sponsor": world.sponsors(some),
