@@ -52,8 +52,8 @@ def run(entries: int, rounds: int) -> Suite:
         (bare, beam, free, into_sqlite),
         (
             (
-                "“Inner” leaves out starting Python and importing Beam; it has everything else: proof of the checkpoint, "
-                "graph, merge, rows, files, manifest."
+                "“Inner” leaves out starting Python and importing Beam; it has everything else: proof of the "
+                "checkpoint, graph, merge, rows, files, manifest."
             ),
             "The plain loop calls the same readers, rows functions, spill, writers and publish one after another.",
         ),

@@ -66,7 +66,7 @@ def run(entries: int, rounds: int) -> Suite:
             ),
             (
                 f"Horizon's figures ({HORIZON_ROWS_PER_SECOND:,} rows/s wall, {HORIZON_ROWS_PER_CPU_SECOND:,} rows per "
-                "CPU second all-in) are quoted from an earlier measurement on a machine of this kind, not run in this call."
+                "CPU second all-in) are quoted from an earlier measurement on a machine of this kind, not run here."
             ),
             (
                 "Ours has start-up, proof of the checkpoint, indexes, ANALYZE and the swap in it; both write the same "
