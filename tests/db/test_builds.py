@@ -131,6 +131,18 @@ def test_an_abandoned_build_is_gone_and_fenced(engine: sa.Engine) -> None:
     assert visible(engine) == whole(127)
 
 
+def test_resuming_a_published_build_changes_nothing(engine: sa.Engine) -> None:
+    former = states.build_and_publish(engine, 63)
+    build = builds.open_build(engine, plan(63), resume=True)
+    assert build == former
+    assert len(builds.finished(engine, build)) == states.UNITS
+    write(engine, build, 63, 0)
+    prepare_publish(engine, build)
+    publish(engine, build, 63, 3)
+    assert visible(engine) == whole(63)
+    assert states.table_names(engine) == {*METADATA.tables, "aurora_alembic_version"}
+
+
 def test_rows_and_receipts_that_differ_are_not_published(engine: sa.Engine) -> None:
     states.build_and_publish(engine, 63)
     build = builds.open_build(engine, plan(127), resume=False)

@@ -96,6 +96,9 @@ class UnfinishedBuild:
 def open_build(engine: sa.Engine, plan: BuildPlan, *, resume: bool, takeover_after: float = 30.0) -> Build:
     """Starts a build with empty staging tables, or takes up the unfinished one of the same name.
 
+    A resumed build that turns out to be published already, and is what readers see, is given back as it is: its units
+    are done, and publishing it does nothing.
+
     Args:
         engine: the target database.
         plan: what is going to be built.
@@ -115,6 +118,8 @@ def open_build(engine: sa.Engine, plan: BuildPlan, *, resume: bool, takeover_aft
         for row in open_rows:
             _refuse_unless_same(connection, row, plan, resume=resume, takeover_after=takeover_after)
         former = connection.execute(sa.select(ingest_builds).where(ingest_builds.c.build_id == plan.build_id)).first()
+        if resume and former is not None and _is_visible(connection, former, plan):
+            return Build(plan.build_id, int(former.epoch), plan.tables, plan.network_passphrase)
         epoch = 1 if former is None else int(former.epoch) + 1
         facts = {
             "checkpoint": plan.checkpoint,
@@ -262,6 +267,11 @@ def hold(connection: sa.Connection, build: Build, *, exclusive: bool = False) ->
             "another one took it over or dropped it; this one has to stop"
         )
     return str(row.status)
+
+
+def _is_visible(connection: sa.Connection, former: Any, plan: BuildPlan) -> bool:
+    """Tells whether a former run of this build got as far as publishing it, and nothing came after."""
+    return former.status == PUBLISHED and cursor.read_last_ledger(connection) == plan.checkpoint
 
 
 def _refuse_unless_same(

@@ -95,13 +95,17 @@ def _swap(connection: sa.Connection, build: builds.Build, ledger: int, version: 
         connection.exec_driver_sql(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE")
     for table in tables:
         staging.swap(connection, build.build_id, table)
+    _write_cursor(connection, build, ledger, version)
+    of_build = ingest_builds.c.build_id == build.build_id
+    done = {"status": builds.PUBLISHED, "finished_at": time.time()}
+    connection.execute(sa.update(ingest_builds).where(of_build).values(**done))
+
+
+def _write_cursor(connection: sa.Connection, build: builds.Build, ledger: int, version: int) -> None:
     cursor.write(connection, cursor.NETWORK, build.network_passphrase)
     cursor.write(connection, cursor.LAST_LEDGER, str(ledger))
     cursor.write(connection, cursor.VERSION, str(version))
     cursor.write(connection, cursor.STATE_INVALID, "false")
-    of_build = ingest_builds.c.build_id == build.build_id
-    done = {"status": builds.PUBLISHED, "finished_at": time.time()}
-    connection.execute(sa.update(ingest_builds).where(of_build).values(**done))
 
 
 def _expected_rows(engine: sa.Engine, build: builds.Build) -> Counter[str]:
