@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from archive_writer import WrittenArchive
+from measure import own_peak_rss
 
 from aurora_ingest.db import builds
 from aurora_ingest.db.engine import connect
@@ -93,7 +94,7 @@ def main() -> None:
     (run_with_beam if arguments.how == "beam" else run_bare)(plan)
     seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu}))
+    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "peak_rss_bytes": own_peak_rss()}))
 
 
 if __name__ == "__main__":

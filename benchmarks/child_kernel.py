@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 from archive_writer import WrittenArchive
+from measure import own_peak_rss
 
 from aurora_ingest import _kernel
 
@@ -81,7 +82,8 @@ def main() -> None:
         entries = merge(archive, columns, network_id)
     seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(json.dumps({"entries": entries, "seconds": seconds, "cpu_seconds": cpu, "kernel": _kernel.version()}))
+    words = {"entries": entries, "seconds": seconds, "cpu_seconds": cpu, "peak_rss_bytes": own_peak_rss()}
+    print(json.dumps({**words, "kernel": _kernel.version()}))
 
 
 if __name__ == "__main__":

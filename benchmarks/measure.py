@@ -29,7 +29,8 @@ class Run:
     Attributes:
         wall: seconds from start to end of the process.
         cpu: user and system seconds of the process and the children it waited for.
-        peak_rss: largest resident set of the process, in bytes.
+        peak_rss: largest resident set in bytes, as the command said it (``peak_rss_bytes``); else what the system
+            tells of it, which counts this process's own size before the command started.
         said: the JSON object that the command printed as its last line; its ``seconds`` and ``cpu_seconds``, where
             there are any, leave out start-up.
     """
@@ -156,7 +157,16 @@ def run_once(case: Case) -> Run:
         raise RuntimeError(f"{case.name}: exit {process.returncode}\n{complaint[-2000:]}{said[-500:]}")
     words = _last_json(said)
     words |= {name: value - earlier[name] for name, value in later.items()}
-    return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, words)
+    peak = int(words.pop("peak_rss_bytes", usage.ru_maxrss * 1024))
+    return Run(wall, usage.ru_utime + usage.ru_stime, peak, words)
+
+
+def own_peak_rss() -> int:
+    """Return the largest resident set that this process has had since it was started, in bytes."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise OSError("/proc/self/status has no VmHWM")
 
 
 def _last_json(text: str) -> dict[str, Any]:

@@ -95,7 +95,7 @@ func read(mode, path string) (report, error) {
 	}
 	result.Seconds = time.Since(start).Seconds()
 	result.CPUSeconds = cpuSeconds() - startCPU
-	result.PeakRSS = usage().Maxrss * 1024
+	result.PeakRSS = peakRSS()
 	return result, nil
 }
 
@@ -113,6 +113,16 @@ func bucketHash(path string) (expected [32]byte, err error) {
 func usage() (result syscall.Rusage) {
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &result)
 	return result
+}
+
+// peakRSS is the largest resident set since the program started; getrusage would count the parent's before exec.
+func peakRSS() int64 {
+	status, _ := os.ReadFile("/proc/self/status")
+	var kilobytes int64
+	if _, rest, found := strings.Cut(string(status), "VmHWM:"); found {
+		_, _ = fmt.Sscan(rest, &kilobytes)
+	}
+	return kilobytes * 1024
 }
 
 func cpuSeconds() float64 {
