@@ -6,7 +6,14 @@ from apache_beam.coders import registry
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aurora_ingest.transforms.ledger_unit import LedgerUnit, ParquetPart, Receipt, RecordBatchCoder, SpillFile
+from aurora_ingest.transforms.ledger_unit import (
+    LedgerUnit,
+    LedgerUnitCoder,
+    ParquetPart,
+    Receipt,
+    RecordBatchCoder,
+    SpillFile,
+)
 
 names = st.text(alphabet="abcdefg_:", min_size=1, max_size=8)
 counts = st.dictionaries(names, st.integers(0, 2**40), max_size=3)
@@ -77,3 +84,12 @@ def test_partial_tables_are_not_rows_for_sinks() -> None:
     batch = pa.record_batch([pa.array([1])], names=["n"])
     unit = LedgerUnit("range", 0, True, 63, 63, {}, {}, {"partial:ttl": batch}, Receipt("range", 0, True))
     assert unit.row_tables == {}
+
+
+def test_the_size_of_a_unit_is_told_without_encoding_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = pa.record_batch([pa.array(range(1000), pa.int64())], names=["n"])
+    unit = LedgerUnit("range", 0, True, 63, 63, {}, {"ttl": batch}, {"ttl": batch}, Receipt("range", 0, True))
+    coder = LedgerUnitCoder()
+    monkeypatch.setattr(LedgerUnitCoder, "encode", None)
+    assert coder.estimate_size(unit) == 16_000
+    assert RecordBatchCoder().estimate_size(batch.slice(10, 10)) == 80
