@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.coders import BooleanCoder, FloatCoder, VarIntCoder
-from apache_beam.transforms.userstate import CombiningValueStateSpec, ReadModifyWriteStateSpec
+from apache_beam.coders import PickleCoder
+from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
 
 from aurora_ingest.transforms import metrics
 from aurora_ingest.transforms.ledger_unit import LedgerUnit, Receipt
@@ -41,42 +42,43 @@ class ExtractReceipts(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
         return units | beam.ParDo(_ReceiptFn()).with_output_types(Receipt)
 
 
+@dataclass(frozen=True)
+class _Count:
+    """What has been read so far by all workers together."""
+
+    started: float
+    entries: int = 0
+    ranges: int = 0
+    ranges_total: int = 0
+
+
 class _ReportFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
     """One counter for all key ranges, so that a line appears once per interval whoever merged them."""
 
-    ENTRIES = CombiningValueStateSpec("entries", VarIntCoder(), sum)
-    RANGES = CombiningValueStateSpec("ranges", VarIntCoder(), sum)
-    TOTAL = CombiningValueStateSpec("total", VarIntCoder(), sum)
-    STARTED = ReadModifyWriteStateSpec("started", FloatCoder())
-    ENDED = ReadModifyWriteStateSpec("ended", BooleanCoder())
+    COUNT = ReadModifyWriteStateSpec("count", PickleCoder())
 
     def __init__(self, checkpoint: int) -> None:
         self._checkpoint = checkpoint
 
-    def process(  # one parameter per state cell, as Beam wants it
+    def process(
         self,
         keyed: tuple[int, Receipt],
-        entries: Any = beam.DoFn.StateParam(ENTRIES),  # noqa: B008  # Beam's parameter protocol
-        ranges: Any = beam.DoFn.StateParam(RANGES),  # noqa: B008
-        total: Any = beam.DoFn.StateParam(TOTAL),  # noqa: B008
-        started: Any = beam.DoFn.StateParam(STARTED),  # noqa: B008
-        ended: Any = beam.DoFn.StateParam(ENDED),  # noqa: B008
+        state: Any = beam.DoFn.StateParam(COUNT),  # noqa: B008  # Beam's way to declare state
     ) -> None:
         _, receipt = keyed
         reporter = metrics.LoggingStateReporter(_log, clock=time.time)
-        if started.read() is None:
+        count = state.read()
+        if count is None:
             reporter.on_start_state(self._checkpoint)
-            started.write(time.time())
-        reporter.restore(self._checkpoint, entries.read(), started.read())
-        count = sum(receipt.entries.values())
-        reporter.on_state_entries(count)
-        entries.add(count)
-        ranges.add(1)
-        if receipt.last:
-            total.add(receipt.index + 1)
-        if ranges.read() == total.read() and not ended.read():
+            count = _Count(time.time())
+        reporter.restore(self._checkpoint, count.entries, count.started)
+        entries = sum(receipt.entries.values())
+        reporter.on_state_entries(entries)
+        total = receipt.index + 1 if receipt.last else count.ranges_total
+        count = _Count(count.started, count.entries + entries, count.ranges + 1, total)
+        if count.ranges == count.ranges_total:
             reporter.on_end_state()
-            ended.write(True)
+        state.write(count)
 
 
 class ReportState(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
