@@ -235,14 +235,15 @@ class HistoryArchive:
             )
 
     # --- Buckets ------------------------------------------------------------------------------------------------------
-    def open_bucket(self, name: str, *, verify: bool = False) -> BucketFile:
+    def open_bucket(self, name: str, *, verify: bool | None = None) -> BucketFile:
         """Opens a bucket for reading its compressed bytes.
 
         A cached bucket was proven when it came; others are proven by whoever reads them to the end.
 
         Args:
             name: the bucket's hash, 64 hex digits.
-            verify: prove the file before its first byte is given out, mirror by mirror, at the price of a second read.
+            verify: prove the file before its first byte is given out, mirror by mirror, at the price of a second read;
+                None does so when there is another mirror to turn to.
 
         Raises:
             ArchiveError: no mirror has something like it.
@@ -253,9 +254,10 @@ class HistoryArchive:
             self.prefetch([name])
             cached = self._cache.path(name)
             return BucketFile(self, name, str(cached), cached.open("rb"))
-        if verify:
-            self._mirrors.fetch(path, lambda storage: prove(name, lambda: storage.open(path).source))
-        stream = MirroredStream(self._mirrors.request(path))
+        request = self._mirrors.request(path)  # one for both, so that a mirror whose copy is bad is not asked again
+        if len(self.urls) > 1 if verify is None else verify:
+            request.run(lambda storage: prove(name, lambda: storage.open(path).source))
+        stream = MirroredStream(request)
         return BucketFile(self, name, stream.storage.url, stream)
 
     def prefetch(self, names: Sequence[str], workers: int = 4) -> None:
