@@ -24,8 +24,7 @@ class RetryPolicy:
 
     A round asks every mirror that may still have the file once, without waiting between mirrors. Between rounds the
     reader waits: a random time from half of up to the whole backoff, which doubles from round to round. A mirror that
-    named a
-    time (Retry-After) is not asked before it, and the others are asked meanwhile.
+    named a time (Retry-After) is not asked before it, and the others are asked meanwhile.
 
     Attributes:
         rounds: rounds per file, at least 1.
