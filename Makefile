@@ -13,7 +13,7 @@ SETUP = $(VENV)/.installed
 endif
 
 .DEFAULT_GOAL = check
-.PHONY: check setup kernel postgres format format-check lint types cargo-test pytest test generate generator-check docs docs-check demo clean
+.PHONY: check setup kernel postgres format format-check lint types cargo-test pytest test generate generator-check docs docs-check demo bench clean
 
 check: format-check lint types generator-check docs-check test  ## everything that CI checks
 
@@ -84,6 +84,9 @@ demo: setup  ## set up, and make tables from the small archive in tests/data
 	PYTHONPATH=src $(PYTHON) -m aurora_ingest db migrate --db-url sqlite:///demo/aurora.db
 	PYTHONPATH=src $(PYTHON) -m aurora_ingest build-state --network standalone --checkpoint-frequency 8 \
 	  --history-archive-url file://$(CURDIR)/$(DEMO_ARCHIVE) --checkpoint 95 --db-url sqlite:///demo/aurora.db --work-dir demo/work
+
+bench: setup postgres  ## measure, peers beside ours; see docs/performance.md
+	PYTHONPATH=src $(PYTHON) benchmarks/run.py
 
 clean:  ## remove what was built
 	rm -rf build dist demo rust/target $(KERNEL) src/*.egg-info $(VENV)
