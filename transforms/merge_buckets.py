@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import queue
-import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
 import pyarrow as pa
@@ -130,48 +129,13 @@ def unit_of_range(plan: StateBuildPlan, merged: _kernel.MergedRange, *, last: bo
 def one_ahead(items: Iterator[T]) -> Iterator[T]:
     """Yield the items of an iterator while a thread already works on the next one.
 
-    The kernel works without the GIL, so the merge of the next range overlaps with writing this one. At most
-    two items are alive besides the one in use. An error of the iterator is raised at its place.
+    The kernel works without the GIL, so the merge of the next range overlaps with writing this one. One item is alive
+    besides the one in use. An error of the iterator is raised at its place.
     """
-    done = object()
-    ready: queue.Queue[tuple[object, BaseException | None]] = queue.Queue(maxsize=1)
-    stop = threading.Event()
-
-    def work() -> None:
-        failure: BaseException | None = None
-        try:
-            for item in items:
-                if not _offer(ready, (item, None), stop):
-                    return
-        except BaseException as error:  # noqa: BLE001  # handed to the consumer, which raises it
-            failure = error
-        _offer(ready, (done, failure), stop)
-
-    thread = threading.Thread(target=work, name="merge-ahead", daemon=True)
-    thread.start()
-    try:
-        while True:
-            item, failure = ready.get()
-            if failure is not None:
-                raise failure
-            if item is done:
-                return
-            yield item  # type: ignore[misc]  # only T and the sentinel are ever put
-    finally:
-        stop.set()
-        thread.join()
-
-
-def _offer(
-    ready: queue.Queue[tuple[object, BaseException | None]],
-    value: tuple[object, BaseException | None],
-    stop: threading.Event,
-) -> bool:
-    """Put a value, giving up when the consumer has gone."""
-    while not stop.is_set():
-        try:
-            ready.put(value, timeout=0.2)
-        except queue.Full:
-            continue
-        return True
-    return False
+    end = object()
+    with ThreadPoolExecutor(1, thread_name_prefix="merge-ahead") as pool:
+        coming = pool.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = pool.submit(next, items, end)
+            yield item  # type: ignore[misc]  # only T and the end ever come
+            del item
