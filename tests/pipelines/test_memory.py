@@ -40,7 +40,7 @@ def peak_kib(folder: Path, entries: int) -> int:
 
 @pytest.mark.slow
 def test_six_times_the_entries_need_no_more_memory(tmp_path: Path) -> None:
-    small = peak_kib(tmp_path / "small", 250_000)
-    large = peak_kib(tmp_path / "large", 1_500_000)
+    small = peak_kib(tmp_path / "small", 600_000)
+    large = peak_kib(tmp_path / "large", 3_600_000)
     assert large < 1.2 * small, f"{small} and {large} KiB"
     assert large < 1 << 20, "the promised ceiling is 1 GiB"
