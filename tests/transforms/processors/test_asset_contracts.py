@@ -2,42 +2,32 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-import pyarrow as pa
-
-from aurora_ingest.transforms.processors import PARTIAL_SCHEMAS
-from aurora_ingest.transforms.processors.asset_contracts import asset_contract_partials, asset_contract_rows
-from entry_batches import entries
+from aurora_ingest.transforms.ledger_unit import PARTITION
+from aurora_ingest.transforms.processors.asset_contracts import TABLE, asset_contract_partials, asset_contract_rows
+from entry_batches import USD, balance, entries, hash_of, instance, joined, unit_with
 
 
-def joined(*rows: dict[str, object]) -> pa.RecordBatch:
-    schema = PARTIAL_SCHEMAS["asset_contracts"].append(pa.field("live_until_ledger", pa.int64(), nullable=False))
-    return pa.RecordBatch.from_pylist(list(rows), schema)
+def test_partials_hold_instances_and_balances_only() -> None:
+    other = {"key_hash": hash_of(5)}
+    found = asset_contract_partials(entries("contract_data", other, balance(6, 7), instance(8), other))
+    nothing = dict.fromkeys((*USD, "amount"))
+    assert found.to_pylist() == [
+        nothing | {"key_hash": hash_of(6), "contract_id": hash_of(1), "kind": 2, "amount": Decimal(7)},
+        {"key_hash": hash_of(8), "contract_id": hash_of(1), "kind": 1, "amount": None, **USD},
+    ]
 
 
-def balance(name: str, amount: int, live_until: int, contract: str = "c") -> dict[str, object]:
-    key, owner = name.encode() * 32, contract.encode() * 32
-    return {
-        "key_hash": key, "contract_id": owner, "kind": 2, "amount": Decimal(amount), "live_until_ledger": live_until
-    }  # fmt: skip
+def test_an_instance_lives_up_to_and_in_its_last_ledger() -> None:
+    rows = joined((instance(1), 99), (instance(2), 100), (balance(3, 5), 200), (instance(4), 2**32 - 1))
+    place = {"contract_id": hash_of(1), **USD}
+    assert asset_contract_rows(rows, 100).to_pylist() == [
+        {"key_hash": hash_of(2), "expiration_ledger": 100, **place},
+        {"key_hash": hash_of(4), "expiration_ledger": 2**32 - 1, **place},
+    ]
 
 
-def instance(name: str, live_until: int) -> dict[str, object]:
-    facts = {"asset_type": 1, "asset_code": "USD", "asset_issuer": "GI"}
-    return {**balance(name, 0, live_until), "kind": 1, "amount": None, **facts}
-
-
-def test_only_instances_that_live_at_the_ledger_are_contracts() -> None:
-    batch = joined(instance("a", 99), instance("b", 100), instance("d", 101), balance("e", 5, 200))
-    rows = asset_contract_rows(batch, 100).to_pylist()
-    assert [(row["key_hash"], row["expiration_ledger"]) for row in rows] == [(b"b" * 32, 100), (b"d" * 32, 101)]
-    assert {(row["asset_type"], row["asset_code"], row["asset_issuer"]) for row in rows} == {(1, "USD", "GI")}
-
-
-def test_contract_data_of_other_contracts_is_not_put_aside() -> None:
-    batch = entries(
-        "contract_data",
-        {"key_hash": b"a" * 32},
-        {"key_hash": b"b" * 32, "asset_contract_kind": 2, "contract_id": b"c" * 32, "balance_amount": Decimal(7)},
-    )
-    rows = asset_contract_partials(batch).to_pylist()
-    assert [(row["key_hash"], row["kind"], row["amount"]) for row in rows] == [(b"b" * 32, 2, 7)]
+def test_the_unit_tells_the_ledger() -> None:
+    post = {"asset_contract_rows": joined((instance(1), 100), (instance(2), 101))}
+    assert TABLE.rows(unit_with(post, PARTITION)).num_rows == 2
+    later = TABLE.rows(unit_with(post, PARTITION, first_ledger=101, last_ledger=101))
+    assert later.column("key_hash").to_pylist() == [hash_of(2)]

@@ -2,30 +2,23 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-import pyarrow as pa
-
-from aurora_ingest.transforms.processors import PARTIAL_SCHEMAS
 from aurora_ingest.transforms.processors.contract_asset_balances import contract_asset_balance_rows
+from entry_batches import I128_MAX, balance, hash_of, instance, joined
 
 
-def joined(*rows: dict[str, object]) -> pa.RecordBatch:
-    schema = PARTIAL_SCHEMAS["asset_contracts"].append(pa.field("live_until_ledger", pa.int64(), nullable=False))
-    return pa.RecordBatch.from_pylist(list(rows), schema)
-
-
-def balance(name: str, amount: int, live_until: int, contract: str = "c") -> dict[str, object]:
-    key, owner = name.encode() * 32, contract.encode() * 32
-    return {
-        "key_hash": key, "contract_id": owner, "kind": 2, "amount": Decimal(amount), "live_until_ledger": live_until
-    }  # fmt: skip
-
-
-def test_balances_live_up_to_and_with_their_last_ledger() -> None:
-    largest = 2**127 - 1
-    batch = joined(balance("a", 1, 99), balance("b", largest, 100), balance("d", 0, 2**32 - 1))
-    rows = contract_asset_balance_rows(batch, 100).to_pylist()
-    assert [(row["key_hash"][:1], int(row["amount"]), row["expiration_ledger"]) for row in rows] == [
-        (b"b", largest, 100),
-        (b"d", 0, 2**32 - 1),
+def test_balances_live_up_to_and_in_their_last_ledger() -> None:
+    rows = joined((balance(1, 5), 99), (balance(2, I128_MAX), 100), (instance(3), 200), (balance(4, 0, 9), 2**32 - 1))
+    assert contract_asset_balance_rows(rows, 100).to_pylist() == [
+        {
+            "key_hash": hash_of(2),
+            "asset_contract_id": hash_of(1),
+            "amount": Decimal(I128_MAX),
+            "expiration_ledger": 100,
+        },
+        {
+            "key_hash": hash_of(4),
+            "asset_contract_id": hash_of(9),
+            "amount": Decimal(0),
+            "expiration_ledger": 2**32 - 1,
+        },
     ]
-    assert {row["asset_contract_id"] for row in rows} == {b"c" * 32}
