@@ -53,7 +53,7 @@ PARTIAL_SCHEMA = pa.schema(
 PRIMARY_KEY = ("asset_code", "asset_issuer", "asset_type")
 _HOLDING_SCHEMA = pa.schema(
     [
-        *_KEY_FIELDS,
+        *(field.with_nullable(nullable=True) for field in _KEY_FIELDS),
         pa.field("kind", pa.int8(), nullable=False),
         pa.field("count", pa.int64(), nullable=False),
         pa.field("balance", EXACT, nullable=False),
@@ -97,7 +97,12 @@ def asset_stat_partials(
     holdings = [_holdings(trust_lines, "", kinds, "balance"), _holdings(claimable_balances, "", BALANCES, "amount")]
     holdings += [_holdings(liquidity_pools, f"{side}_", POOLS, f"reserve_{side}") for side in "ab"]
     by_kind = summed(pa.concat_tables(holdings), [*KEYS, "kind"], _HOLDING_SCHEMA)
+    by_kind = by_kind.filter(_is_issued(by_kind.column("asset_type")))  # few rows here, many and with texts above
     return summed(pa.table(_spread(by_kind, sign), schema=PARTIAL_SCHEMA), KEYS, PARTIAL_SCHEMA)
+
+
+def _is_issued(asset_types: pa.Array) -> pa.Array:
+    return pc.and_(pc.not_equal(asset_types, NATIVE), pc.not_equal(asset_types, POOL_SHARE))
 
 
 def _has(flags: pa.Array, flag: int) -> pa.Array:
@@ -109,14 +114,11 @@ def _kind(kind: int) -> pa.Scalar:
 
 
 def _holdings(entries: pa.RecordBatch, prefix: str, kind: pa.Array | int, amount: str) -> pa.Table:
-    """Return asset, kind, count and balance of every entry that holds an issued asset."""
+    """Return asset, kind, count and balance of every entry, as a row of _HOLDING_SCHEMA."""
     kinds = pa.repeat(_kind(kind), len(entries)) if isinstance(kind, int) else kind
     columns = [entries.column(f"{prefix}{key}") for key in KEYS]
     columns += [kinds, repeated(1, len(entries)), entries.column(amount).cast(EXACT)]
-    asset_type = columns[0]
-    issued = pc.and_(pc.not_equal(asset_type, NATIVE), pc.not_equal(asset_type, POOL_SHARE))
-    holdings = pa.Table.from_arrays(columns, schema=_HOLDING_SCHEMA)
-    return holdings if pc.all(issued).as_py() else holdings.filter(issued)
+    return pa.Table.from_arrays(columns, schema=_HOLDING_SCHEMA)
 
 
 def _spread(by_kind: pa.RecordBatch, sign: int) -> list[pa.Array]:
