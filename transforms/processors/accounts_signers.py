@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from aurora_ingest.transforms.ledger_unit import RANGE, LedgerUnit
-from aurora_ingest.transforms.processors.columns import selected
 from aurora_ingest.transforms.processors.processor import ProcessTable, TableSpec
 
 SCHEMA = pa.schema(
@@ -34,45 +33,24 @@ def account_signer_rows(accounts: pa.RecordBatch) -> pa.RecordBatch:
     """
     ids = accounts.column("account_id")
     weights = accounts.column("master_weight").cast(pa.int64())
-    living = pc.greater(weights, 0)
-    signers = accounts.column("signers").flatten()
-    if len(signers) == 0:
-        masters = selected(accounts, SCHEMA, signer=ids, weight=weights, sponsor=pa.nulls(len(ids), pa.string()))
-        return masters if pc.all(living).as_py() else masters.filter(living)
+    listed = accounts.column("signers")
+    signers = listed.flatten()
 
-    has_master = living.to_numpy(zero_copy_only=False)
-    owner, source = _interleaving(has_master, pc.list_value_length(accounts.column("signers")).to_numpy())
-    order = pa.array(source)
+    has_master = weights.to_numpy() > 0
+    rows = pc.list_value_length(listed).to_numpy() + has_master
+    first_rows = np.cumsum(rows) - rows
+    is_signer = np.ones(rows.sum(), dtype=np.bool_)
+    is_signer[first_rows[has_master]] = False
+    owner, place = pa.array(np.repeat(np.arange(len(rows)), rows)), pa.array(is_signer)
+
+    owners = ids.take(owner)
     columns = [
-        ids.take(pa.array(owner)),
-        pa.concat_arrays([ids, signers.field("key")]).take(order),
-        pa.concat_arrays([weights, signers.field("weight")]).take(order),
-        pa.concat_arrays([pa.nulls(len(ids), pa.string()), signers.field("sponsor")]).take(order),
+        owners,
+        pc.replace_with_mask(owners, place, signers.field("key")),
+        pc.replace_with_mask(weights.take(owner), place, signers.field("weight")),
+        pc.replace_with_mask(pa.nulls(len(owner), pa.string()), place, signers.field("sponsor")),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
-
-
-def _interleaving(has_master: np.ndarray, signers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Place every account's master key before its signers.
-
-    Args:
-        has_master: bool, length n.
-        signers: number of signers by account, length n, sum s.
-
-    Returns:
-        Two int64 arrays with an item per row: the account it belongs to, and where its values stand in n master
-        keys followed by s signers.
-    """
-    accounts = len(has_master)
-    rows = has_master + signers
-    owner = np.repeat(np.arange(accounts), rows)
-    starts = np.cumsum(rows) - rows
-    source = np.empty(len(owner), dtype=np.int64)
-    is_master = np.zeros(len(owner), dtype=bool)
-    is_master[starts[has_master]] = True
-    source[is_master] = np.flatnonzero(has_master)
-    source[~is_master] = accounts + np.arange(len(owner) - np.count_nonzero(has_master))
-    return owner, source
 
 
 def _rows(unit: LedgerUnit) -> pa.RecordBatch:
