@@ -1,78 +1,52 @@
-"""One history archive behind several mirrors: its states, proven checkpoints and buckets."""
+"""One history archive behind several mirrors: its states, headers, proven checkpoints and buckets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from aurora_ingest.errors import (
+    ArchiveError,
     ArchiveFileMissingError,
     ArchiveStateError,
-    HashMismatchError,
     NetworkMismatchError,
+    TrustError,
 )
+from aurora_ingest.history_archive import trust
 from aurora_ingest.history_archive.archive_state import MAX_STATE_BYTES, ArchiveState, parse_archive_state
-from aurora_ingest.history_archive.bucket_cache import BucketCache, prove
+from aurora_ingest.history_archive.bucket_cache import BucketCache
+from aurora_ingest.history_archive.buckets import BucketFile, Buckets
 from aurora_ingest.history_archive.gzip_check import gunzip
 from aurora_ingest.history_archive.mirrors import Mirrors
-from aurora_ingest.history_archive.paths import bucket_path, checkpoint_path
+from aurora_ingest.history_archive.paths import checkpoint_path
 from aurora_ingest.history_archive.retry import RetryPolicy
-from aurora_ingest.history_archive.storage import BadFileError, Storage
-from aurora_ingest.history_archive.transfer import MirroredStream
-from aurora_ingest.ledger.checkpoint import checkpoint_containing, checkpoint_ledgers, require_checkpoint
-from aurora_ingest.ledger.header import LedgerHeader, headers_of, read_headers, require_link, verify_headers
+from aurora_ingest.history_archive.storage import BadFileError
+from aurora_ingest.history_archive.transfer import CHUNK, WatchedSource
+from aurora_ingest.history_archive.trust import VerifiedCheckpoint
+from aurora_ingest.ledger.checkpoint import checkpoint_ledgers, is_checkpoint, require_checkpoint
+from aurora_ingest.ledger.header import LedgerHeader, headers_of, read_headers, verify_headers
 from aurora_ingest.network import Network
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_CHUNK = 1 << 20
-_MAX_LEDGER_FILE = 64 << 20
+    from aurora_ingest.history_archive.storage import ByteSource, Storage
 
+__all__ = ["BucketFile", "HistoryArchive", "VerifiedCheckpoint"]
 
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
-    def close(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class VerifiedCheckpoint:
-    """A checkpoint whose state list is proven by its ledger header.
-
-    Attributes:
-        checkpoint: ledger sequence.
-        header: the proven header of that ledger.
-        live_buckets: names of the live buckets, newest first, empty ones left out.
-        hot_buckets: names of the hot-archive buckets, newest first.
-    """
-
-    checkpoint: int
-    header: LedgerHeader
-    live_buckets: tuple[str, ...]
-    hot_buckets: tuple[str, ...]
-
-    @property
-    def ledger_hash(self) -> str:
-        """Hash of the ledger, lower-case hex."""
-        return self.header.ledger_hash
-
-    @property
-    def protocol_version(self) -> int:
-        """Protocol in force after the ledger."""
-        return self.header.protocol
+_MAX_LEDGER_FILE: Final = 64 << 20
+"""Bytes of a ledger file, compressed and inflated; 64 real headers are about 40 kB."""
+_T = TypeVar("_T")
 
 
 class HistoryArchive:
     """A history archive; picklable, so that every worker can open its own connections.
 
     Args:
-        urls: mirrors in order of preference.
+        urls: mirrors in order of preference: ``file://``, ``http(s)://``, ``gs://`` or a plain path.
         network: the network it must be of.
-        cache_dir: folder for downloaded buckets; None streams them. Local mirrors are never copied.
+        cache_dir: folder for buckets downloaded from remote mirrors; None streams them.
         retry: how patient to be per file.
 
     Raises:
@@ -91,40 +65,51 @@ class HistoryArchive:
         self.cache_dir = cache_dir
         self.retry = retry or RetryPolicy()
         self._mirrors = Mirrors(self.urls, self.retry)
-        self._cache = BucketCache(cache_dir) if cache_dir is not None and not self._is_local else None
+        self._buckets = Buckets(self._mirrors, None if cache_dir is None else BucketCache(Path(cache_dir)))
 
     def __reduce__(self) -> tuple[type[HistoryArchive], tuple[object, ...]]:
         """Pickles what was asked for, not the open connections."""
         return HistoryArchive, (self.urls, self.network, self.cache_dir, self.retry)
 
-    @property
-    def _is_local(self) -> bool:
-        return all(storage.local for storage in self._mirrors.storages)
-
     # --- States -------------------------------------------------------------------------------------------------------
     def root_state(self) -> ArchiveState:
-        """The state that the archive points to as its newest.
+        """The state that the archive points to as its newest; the first mirror that answers is believed.
 
         Raises:
             ArchiveError: no mirror serves one that can be read.
             NetworkMismatchError: it is of another network.
         """
-        return self._state(self.network.root_path)
+        path = self.network.root_path
+        return self._document(path, MAX_STATE_BYTES, lambda data: self._state_of_network(data, path))
 
     def latest_checkpoint(self) -> int:
         """The newest checkpoint.
 
         Raises:
-            ArchiveStateError: the archive was initialised but has no checkpoint yet.
+            ArchiveStateError: the archive was initialised but has no checkpoint yet, or its newest ledger is not a
+                checkpoint at this network's frequency.
             ArchiveError: no mirror serves a state that can be read.
+            NetworkMismatchError: it is of another network.
         """
         state = self.root_state()
+        path, frequency = self.network.root_path, self.network.checkpoint_frequency
         if not state.has_checkpoint:
-            raise ArchiveStateError(f"{self.network.root_path}: the archive is initialised but has no checkpoint yet")
+            raise ArchiveStateError(
+                f"{path}: the archive is initialised but has no checkpoint yet; the first will be {frequency - 1}"
+            )
+        if not is_checkpoint(state.current_ledger, frequency):
+            raise ArchiveStateError(
+                f"{path}: the newest ledger {state.current_ledger} is not a checkpoint at a frequency of {frequency}; "
+                "is the checkpoint frequency right?"
+            )
         return state.current_ledger
 
-    def state(self, checkpoint: int) -> ArchiveState:
+    def state(self, checkpoint: int, check: Callable[[ArchiveState], None] | None = None) -> ArchiveState:
         """The state of one checkpoint.
+
+        Args:
+            checkpoint: ledger sequence.
+            check: judges each mirror's state; raises `ArchiveError` or `TrustError` to have the next one asked.
 
         Raises:
             CheckpointError: the ledger is not a checkpoint.
@@ -133,30 +118,35 @@ class HistoryArchive:
             NetworkMismatchError: it is of another network.
         """
         require_checkpoint(checkpoint, self.network.checkpoint_frequency)
+        path = checkpoint_path("history", checkpoint)
+
+        def read(data: bytes) -> ArchiveState:
+            state = self._state_of_network(data, path)
+            if state.current_ledger != checkpoint:
+                raise ArchiveStateError(f"{path}: holds the state of ledger {state.current_ledger}, not {checkpoint}")
+            if check is not None:
+                check(state)
+            return state
+
         try:
-            return self._state(checkpoint_path("history", checkpoint), checkpoint)
+            return self._document(path, MAX_STATE_BYTES, read)
         except ArchiveFileMissingError as error:
             raise ArchiveFileMissingError(f"{error}; {self._newest()}", mirrors=error.mirrors) from error
+
+    def _state_of_network(self, data: bytes, path: str) -> ArchiveState:
+        state = parse_archive_state(data, path)
+        passphrase = state.network_passphrase
+        if passphrase is not None and passphrase != self.network.passphrase:
+            raise NetworkMismatchError(
+                f"{path}: the archive is of network {passphrase!r}, expected {self.network.passphrase!r}"
+            )
+        return state
 
     def _newest(self) -> str:
         try:
             return f"the newest checkpoint of this archive is {self.latest_checkpoint()}"
-        except (ArchiveFileMissingError, ArchiveStateError, NetworkMismatchError):
+        except (ArchiveError, TrustError):
             return "nor does it name a newest checkpoint"
-
-    def _state(self, path: str, checkpoint: int | None = None) -> ArchiveState:
-        def read(storage: Storage) -> ArchiveState:
-            state = parse_archive_state(_whole(storage, path, MAX_STATE_BYTES), path)
-            passphrase = state.network_passphrase
-            if passphrase is not None and passphrase != self.network.passphrase:
-                raise NetworkMismatchError(
-                    f"{path}: the archive is of network {passphrase!r}, expected {self.network.passphrase!r}"
-                )
-            if checkpoint is not None and state.current_ledger != checkpoint:
-                raise ArchiveStateError(f"{path}: holds the state of ledger {state.current_ledger}, not {checkpoint}")
-            return state
-
-        return self._mirrors.fetch(path, read)
 
     # --- Headers ------------------------------------------------------------------------------------------------------
     def ledger_headers(self, checkpoint: int) -> pa.RecordBatch:
@@ -171,19 +161,44 @@ class HistoryArchive:
             HashMismatchError: a hash or a link is wrong in every copy.
             UnsupportedProtocolError: a header is of a newer protocol.
         """
+        return self._headers(checkpoint, None)[0]
+
+    def headers(
+        self, checkpoint: int, check: Callable[[tuple[LedgerHeader, ...]], None] | None = None
+    ) -> tuple[LedgerHeader, ...]:
+        """The same headers as values.
+
+        Args:
+            checkpoint: ledger sequence.
+            check: judges each mirror's proven headers; raises `TrustError` to have the next one asked.
+
+        Raises:
+            AuroraError: as `ledger_headers`.
+        """
+        return self._headers(checkpoint, check)[1]
+
+    def _headers(
+        self, checkpoint: int, check: Callable[[tuple[LedgerHeader, ...]], None] | None
+    ) -> tuple[pa.RecordBatch, tuple[LedgerHeader, ...]]:
         ledgers = checkpoint_ledgers(checkpoint, self.network.checkpoint_frequency)
         path = checkpoint_path("ledger", checkpoint)
 
-        def read(storage: Storage) -> pa.RecordBatch:
-            data = gunzip(_whole(storage, path, _MAX_LEDGER_FILE), _MAX_LEDGER_FILE)
-            batch = read_headers(data, self.network, ledgers, path)
-            verify_headers(headers_of(batch), ledgers, path)
-            return batch
+        def read(data: bytes) -> tuple[pa.RecordBatch, tuple[LedgerHeader, ...]]:
+            batch = read_headers(gunzip(data, _MAX_LEDGER_FILE), self.network, ledgers, path)
+            headers = headers_of(batch)
+            verify_headers(headers, ledgers, path)
+            if check is not None:
+                check(headers)
+            return batch, headers
 
-        return self._mirrors.fetch(path, read)
+        return self._document(path, _MAX_LEDGER_FILE, read)
 
     def verify_checkpoint(self, checkpoint: int, trusted: tuple[int, str] | None = None) -> VerifiedCheckpoint:
         """Proves a checkpoint's bucket list by its ledger header, and that by a trusted ledger if one is given.
+
+        The header's own hash and its chain over the checkpoint are always checked. Without a trusted ledger this proves
+        that the archive agrees with itself. A trusted ledger in the checkpoint or after it proves the checkpoint; one
+        before it proves only that the checkpoint descends from it, since anyone can append to a chain.
 
         Args:
             checkpoint: ledger sequence.
@@ -196,165 +211,61 @@ class HistoryArchive:
             HashMismatchError: the bucket list is not the header's, or the chain does not lead to the trusted ledger.
             NetworkMismatchError: the archive is of another network.
             UnsupportedProtocolError: the ledger is of a newer protocol.
+            UsageError: the trusted hash is not a hash.
         """
-        state = self.state(checkpoint)
-        headers = headers_of(self.ledger_headers(checkpoint))
-        header = headers[-1]
-        computed = state.bucket_list_hash(header.protocol)
-        if computed != header.bucket_list_hash:
-            file = checkpoint_path("history", checkpoint)
-            raise HashMismatchError(
-                f"{file}: its buckets hash to {computed}, but the header of ledger {checkpoint} states "
-                f"{header.bucket_list_hash}",
-                expected=header.bucket_list_hash,
-                computed=computed,
-                file=file,
-            )
-        if trusted is not None:
-            self._require_trusted(trusted, checkpoint, headers)
-        return VerifiedCheckpoint(checkpoint, header, state.live_buckets(), state.hot_buckets())
-
-    def _require_trusted(self, trusted: tuple[int, str], checkpoint: int, headers: tuple[LedgerHeader, ...]) -> None:
-        ledger, trusted_hash = trusted
-        frequency = self.network.checkpoint_frequency
-        goal = checkpoint_containing(ledger, frequency)
-        step = frequency if goal > checkpoint else -frequency
-        for next_checkpoint in range(checkpoint + step, goal + step, step) if goal != checkpoint else ():
-            following = headers_of(self.ledger_headers(next_checkpoint))
-            older, newer = (headers, following) if step > 0 else (following, headers)
-            require_link(older[-1], newer[0], checkpoint_path("ledger", max(next_checkpoint, next_checkpoint - step)))
-            headers = following
-        header = next(header for header in headers if header.sequence == ledger)
-        if header.ledger_hash != trusted_hash.lower():
-            file = checkpoint_path("ledger", goal)
-            raise HashMismatchError(
-                f"{file}: ledger {ledger} has hash {header.ledger_hash}, the trusted hash is {trusted_hash.lower()}",
-                expected=trusted_hash.lower(),
-                computed=header.ledger_hash,
-                file=file,
-            )
+        return trust.verify_checkpoint(self, checkpoint, trusted)
 
     # --- Buckets ------------------------------------------------------------------------------------------------------
     def open_bucket(self, name: str, *, verify: bool | None = None) -> BucketFile:
         """Opens a bucket for reading its compressed bytes.
 
-        A cached bucket was proven when it came; others are proven by whoever reads them to the end.
+        A cached bucket was proven when it came and is looked over for damage now. Any other has at least the look of
+        gzip; its content is proven by whoever reads it to the end, or here if ``verify`` says so.
 
         Args:
             name: the bucket's hash, 64 hex digits.
             verify: prove the file before its first byte is given out, mirror by mirror, at the price of a second read;
-                None does so when there is another mirror to turn to.
+                None does so when there is another mirror to turn to. A download into the cache is always proven.
 
         Raises:
-            ArchiveError: no mirror has something like it.
-            HashMismatchError: every copy is damaged (cached or verified buckets).
+            ArchiveError: no mirror has something like it, or the cache cannot be written to.
+            HashMismatchError: every copy holds other content.
         """
-        path = bucket_path(name)
-        if self._cache is not None:
-            self.prefetch([name])
-            cached = self._cache.path(name)
-            return BucketFile(self, name, str(cached), cached.open("rb"))
-        request = self._mirrors.request(path)  # one for both, so that a mirror whose copy is bad is not asked again
-        if len(self.urls) > 1 if verify is None else verify:
-            request.run(lambda storage: prove(name, lambda: storage.open(path).source))
-        stream = MirroredStream(request)
-        return BucketFile(self, name, stream.storage.url, stream)
+        return self._buckets.open(name, verify=verify)
 
     def prefetch(self, names: Sequence[str], workers: int = 4) -> None:
-        """Fills the cache with buckets, several at once; does nothing without a cache.
+        """Fills the cache with buckets, several at once; nothing to do without a cache or with a local first mirror.
 
         Raises:
-            ArchiveError: no mirror has a bucket.
-            HashMismatchError: every copy of a bucket is damaged.
+            ArchiveError: no mirror has a bucket, or the cache cannot be written to.
+            HashMismatchError: every copy of a bucket holds other content.
         """
-        cache = self._cache
-        if cache is None:
-            return
-        missing = [name for name in dict.fromkeys(names) if not cache.path(name).exists()]
-        with ThreadPoolExecutor(max(min(workers, len(missing)), 1)) as pool:
-            for _ in pool.map(lambda name: self._download(cache, name), missing):
-                pass
-
-    def _download(self, cache: BucketCache, name: str) -> None:
-        path = bucket_path(name)
-
-        def copy(storage: Storage) -> None:
-            source = storage.open(path).source
-            try:
-                cache.store(name, source)
-            finally:
-                source.close()
-
-        self._mirrors.fetch(path, copy)
+        self._buckets.prefetch(names, workers)
 
     def bucket_sizes(self, names: Sequence[str]) -> tuple[int | None, ...]:
-        """Compressed sizes in bytes, None where the first mirror does not tell cheaply."""
-        first = self._mirrors.storages[0]
-        return tuple(first.size(bucket_path(name)) for name in names)
+        """Compressed sizes in bytes, None where neither the cache nor the first mirror tells cheaply; never fails."""
+        return self._buckets.sizes(names)
 
-    def reject_bucket(self, name: str, url: str, reason: Exception) -> None:
-        """Remembers that a copy of a bucket is bad: it leaves the cache, and its mirror is not asked for it again."""
-        if self._cache is not None:
-            self._cache.drop(name)
-        self._mirrors.reject(bucket_path(name), url, reason)
+    # --- Small files --------------------------------------------------------------------------------------------------
+    def _document(self, path: str, limit: int, parse: Callable[[bytes], _T]) -> _T:
+        def read(storage: Storage) -> _T:
+            opened = storage.open(path)
+            source = opened.source if storage.local else WatchedSource(opened.source, self.retry)
+            try:
+                data = b"".join(_chunks(source, limit))
+            finally:
+                source.close()
+            return parse(data)
 
-
-class BucketFile:
-    """The compressed bytes of one bucket, and where they come from.
-
-    Attributes:
-        name: the bucket's hash.
-        url: the mirror, or the cached file.
-    """
-
-    def __init__(self, archive: HistoryArchive, name: str, url: str, stream: _Readable) -> None:
-        self.name = name
-        self.url = url
-        self._archive = archive
-        self._stream = stream
-
-    def read(self, size: int = _CHUNK, /) -> bytes:
-        """At most ``size`` bytes; ``b""`` at the end."""
-        return self._stream.read(size)
-
-    def reject(self, reason: Exception) -> None:
-        """Says that the content is not the bucket of that name."""
-        self._archive.reject_bucket(self.name, self.url, reason)
-
-    def close(self) -> None:
-        """Gives the connection or file back; may be called twice."""
-        self._stream.close()
-
-    def __enter__(self) -> BucketFile:  # noqa: PYI034 - typing has Self only from Python 3.11 on
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        return self._mirrors.fetch(path, read)
 
 
-def _whole(storage: Storage, path: str, limit: int) -> bytes:
-    """The whole of a small file.
-
-    Raises:
-        BadFileError: it is empty or larger than ``limit`` bytes.
-        StorageError: the storage's own.
-    """
-    source = storage.open(path).source
-    try:
-        data = b"".join(_chunks(source, limit))
-    finally:
-        source.close()
-    if not data:
-        raise BadFileError("empty file")
-    return data
-
-
-def _chunks(source: _Readable, limit: int) -> Iterator[bytes]:
+def _chunks(source: ByteSource, limit: int) -> Iterator[bytes]:
     total = 0
-    while chunk := source.read(_CHUNK):
+    while chunk := source.read(CHUNK):
         total += len(chunk)
         if total > limit:
             raise BadFileError(f"larger than {limit} bytes")
         yield chunk
+    if total == 0:
+        raise BadFileError("empty file")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import requests
@@ -166,15 +166,11 @@ def _length(response: requests.Response) -> int | None:
     return int(text) if text.isdecimal() else None
 
 
-def _short(error: Any) -> str:
-    """The innermost cause: the outer layers only repeat the address."""
-    while getattr(error, "reason", None) is not None or (error.args and isinstance(error.args[0], Exception)):
-        inner = getattr(error, "reason", None)
-        if not isinstance(inner, Exception):
-            inner = error.args[0] if error.args and isinstance(error.args[0], Exception) else None
-        if inner is None:
-            break
-        error = inner
+def _short(error: BaseException) -> str:
+    """The innermost cause in words: the outer layers only repeat the address."""
+    inner = getattr(error, "reason", None) or next(iter(error.args), None)
+    if isinstance(inner, BaseException):
+        return _short(inner)
     return str(error) or type(error).__name__
 
 

@@ -14,14 +14,17 @@ from aurora_ingest.errors import (
     HashMismatchError,
     NetworkMismatchError,
     TrustError,
+    UnsupportedProtocolError,
     UsageError,
 )
 from aurora_ingest.history_archive.storage import (
     BadFileError,
     BusyError,
+    RefusedError,
     Storage,
     StorageError,
     UnreachableError,
+    WrongHashError,
     open_storage,
 )
 
@@ -33,19 +36,23 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-# What speaks against this mirror's copy and not against the request: the next mirror may have it right.
-_MIRROR_FAULTS = (StorageError, ArchiveError, TrustError)
+# What speaks against this mirror's copy and not against the request: the next mirror may have it right. A protocol
+# that is too new may be the work of a damaged byte, too.
+_MIRROR_FAULTS = (StorageError, ArchiveError, TrustError, UnsupportedProtocolError)
 _PASSING_FAULTS = (BusyError, UnreachableError)
 
 _ENDINGS: tuple[tuple[type[Exception], type[AuroraError]], ...] = (
+    (UnsupportedProtocolError, UnsupportedProtocolError),
     (NetworkMismatchError, NetworkMismatchError),
     (HashMismatchError, HashMismatchError),
+    (WrongHashError, HashMismatchError),
     (TrustError, TrustError),
     (ArchiveStateError, ArchiveStateError),
     (ArchiveFileCorruptError, ArchiveFileCorruptError),
     (BadFileError, ArchiveFileCorruptError),
-    (_PASSING_FAULTS[0], ArchiveError),
-    (_PASSING_FAULTS[1], ArchiveError),
+    (BusyError, ArchiveError),
+    (UnreachableError, ArchiveError),
+    (RefusedError, ArchiveError),
 )
 """Which error is raised when no mirror is left, by the gravest fault; all that remains means: not there."""
 
@@ -128,6 +135,7 @@ class FileRequest:
             ArchiveStateError: a state file that cannot be read or does not fit.
             HashMismatchError: a hash differs from the one that must prove it.
             NetworkMismatchError: a mirror is of another network.
+            UnsupportedProtocolError: a ledger of a newer protocol.
             ArchiveError: mirrors that may have the file did not answer within the budget.
         """
         while True:
@@ -200,9 +208,11 @@ class FileRequest:
 
 def _ending(kind: type[AuroraError], message: str, reasons: dict[str, str], fault: Exception | None) -> AuroraError:
     error: AuroraError
+    if isinstance(fault, UnsupportedProtocolError):
+        return fault  # says all there is to say; no mirror is to blame
     if issubclass(kind, ArchiveError):
         error = kind(message, mirrors=reasons)
-    elif isinstance(fault, HashMismatchError):
+    elif isinstance(fault, (HashMismatchError, WrongHashError)):
         error = HashMismatchError(message, expected=fault.expected, computed=fault.computed, file=fault.file)
     else:
         error = kind(message)

@@ -34,6 +34,22 @@ class BadFileError(StorageError):
     """The storage gave something that is not the file: an HTML page, a broken gzip, other content."""
 
 
+class WrongHashError(BadFileError):
+    """The storage gave a whole file whose content has another hash than its name says.
+
+    Attributes:
+        expected: the hash in the file's name, lower-case hex.
+        computed: the hash of the content, lower-case hex.
+        file: path of the file in the archive.
+    """
+
+    def __init__(self, expected: str, computed: str, file: str) -> None:
+        super().__init__(f"SHA-256 of the uncompressed bytes is {computed}, expected {expected}")
+        self.expected = expected
+        self.computed = computed
+        self.file = file
+
+
 class UnreachableError(StorageError):
     """No answer, or one cut short: worth another try."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
 from aurora_ingest.history_archive.gzip_check import require_gzip
@@ -110,6 +111,14 @@ class MirroredStream:
             self._source.close()
             self._source = None
 
+    def __enter__(self) -> MirroredStream:  # noqa: PYI034 - typing has Self only from Python 3.11 on
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
     def _mend(self, fault: StorageError) -> None:
         progress = self._place - self._opened_at
         if progress >= _PROGRESS:
@@ -134,7 +143,7 @@ class MirroredStream:
         )
         source = opened.source if storage.local else WatchedSource(opened.source, self._request.policy)
         try:
-            self._head = _skip(source, self._place - opened.start, self._crc)
+            self._head = _skip(source, opened.start, self._place, self._crc)
         except StorageError:
             source.close()
             raise
@@ -148,29 +157,35 @@ class MirroredStream:
         self._opened_at = self._place
 
 
-def _skip(source: ByteSource, count: int, crc: int) -> bytes:
+def _skip(source: ByteSource, start: int, place: int, crc: int) -> bytes:
     """Passes over bytes that were given out before; at the start of a file, gives its checked first bytes back.
+
+    Args:
+        source: a file opened at byte ``start``, which is ``place`` or 0.
+        start: see there.
+        place: bytes given out before.
+        crc: their CRC-32.
 
     Raises:
         BadFileError: the bytes are others, or the file does not start as gzip.
         StorageError: the source's own.
     """
-    if count == 0 and crc:
+    if place == 0:
+        head = b""
+        while len(head) < 2 and (data := source.read(CHUNK)):
+            head += data
+        require_gzip(head)
+        return head
+    if start == place:
         return b""
     seen = 0
-    left = count
+    left = place
     while left:
         data = source.read(min(left, CHUNK))
         if not data:
-            raise BadFileError(f"ends after {count - left} bytes, where another mirror has more than {count}")
+            raise BadFileError(f"ends after {place - left} bytes, where another mirror has more than {place}")
         seen = zlib.crc32(data, seen)
         left -= len(data)
-    if count:
-        if seen != crc:
-            raise BadFileError(f"its first {count} bytes are not those of the mirror that broke off there")
-        return b""
-    head = b""
-    while len(head) < 2 and (data := source.read(CHUNK)):
-        head += data
-    require_gzip(head)
-    return head
+    if seen != crc:
+        raise BadFileError(f"its first {place} bytes are not those of the mirror that broke off there")
+    return b""
