@@ -45,6 +45,8 @@ def shared_data() -> Path:
     """The folder of the peers' data and our own networks'; it lies beside the repository, not in it."""
     folder = _ROOT.parent / "shared" / "data"
     if not folder.is_dir():
+        if os.environ.get("CI"):
+            pytest.fail(f"the peers' data are not at {folder}, and CI has to have them")
         pytest.skip(f"the peers' data are not at {folder}")
     return folder
 

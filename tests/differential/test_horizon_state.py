@@ -5,25 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from aurora_ingest.transforms.processors import PROCESSORS, TABLES
-from differential.built_state import PUBNET, TESTNET, built_state
+from aurora_ingest.transforms.processors import PROCESSORS
+from differential.built_state import built_state
 from differential.comparison import assert_same_rows, postgres_text
 from differential.exact_csv import parse_csv, read_csv
+from differential.horizon import CASES, HORIZON_TABLES, OUR_COLUMNS
 
 pytestmark = pytest.mark.shared_data
 
-CASES = {
-    "testnet-4095": ("testnet-archive-1-8063.tar", 4095, TESTNET),
-    "testnet-8063": ("testnet-archive-1-8063.tar", 8063, TESTNET),
-    "pubnet-12001023": ("pubnet-archive-11999936-12001023.tar", 12001023, PUBNET),
-}
-OURS_ALONE = ("contract_data", "contract_code", "config_settings", "ttl")
-OUR_COLUMNS = {
-    "accounts": {"home_domain_bytes"},
-    "accounts_data": {"name_bytes"},
-    "claimable_balances": {"predicates"},
-}
-HORIZON_TABLES = [table for table in TABLES if table not in OURS_ALONE]
 PRIMARY_KEYS = {process.spec.name: process.spec.primary_key for process in PROCESSORS}
 
 
