@@ -15,6 +15,8 @@ from apache_beam.coders import Coder, registry
 RANGE = "range"
 PARTITION = "partition"
 TOTALS = "totals"
+CHUNK = "chunk"
+LEDGER = "ledger"
 PARTIAL_PREFIX = "partial:"
 
 _LENGTH = struct.Struct(">Q")
@@ -100,16 +102,21 @@ class LedgerUnit:
     """One ledger, one chunk of ledgers, one key range of a snapshot, or one unit of a snapshot's later stages.
 
     Attributes:
-        kind: ``range`` (key range of a snapshot), ``partition`` (second stage, by key hash) or ``totals``.
-        index: number of the unit among its kind, from 0.
-        last: True for the last unit of its kind.
+        kind: ``range`` (key range of a snapshot), ``partition`` (second stage, by key hash), ``totals``, ``chunk``
+            (consecutive ledgers of one chunk of history) or ``ledger`` (one ledger).
+        index: number of the unit among its kind, from 0; in a chunk, number of the unit in the chunk.
+        last: True for the last unit of its kind; in a chunk, for the last of the chunk.
         first_ledger: first ledger the unit speaks of.
         last_ledger: last ledger, inclusive; equals ``first_ledger`` in a snapshot.
-        pre: batches of entries before the change, by entry table; empty means that every pre-image is null.
-        post: batches of entries after the change, by entry table, aligned with ``pre``.
+        pre: batches of the entries that existed before the change, by entry table; empty in a snapshot.
+        post: batches of the entries that exist after it, by entry table; rows of ``pre`` and ``post`` meet by their
+            ``ledger_key``.
         tables: rows that the processors made, by table; partial tables are named ``partial:<table>``.
         receipt: what was written of the unit so far.
         done: True if a former run has written the unit; nothing of it is built or written again.
+        decoded: batches of the closed ledgers, by table of the kernel's LedgerDecoder.
+        removed: ``ledger_key``, ``key_hash`` and ``entry_type`` of the entries that left without a known pre-image.
+        chunk: first and last ledger of the chunk that the unit is a part of.
     """
 
     kind: str
@@ -122,6 +129,9 @@ class LedgerUnit:
     tables: Mapping[str, pa.RecordBatch]
     receipt: Receipt
     done: bool = False
+    decoded: Mapping[str, pa.RecordBatch] = field(default_factory=dict)
+    removed: pa.RecordBatch | None = None
+    chunk: tuple[int, int] | None = None
 
     @property
     def entries(self) -> Mapping[str, int]:
@@ -150,7 +160,7 @@ class LedgerUnit:
 
     def emptied(self) -> LedgerUnit:
         """Return the unit without any rows, once its last reader is through."""
-        return dataclasses.replace(self, pre={}, post={}, tables={})
+        return dataclasses.replace(self, pre={}, post={}, tables={}, decoded={}, removed=None)
 
 
 def batch_to_ipc(batch: pa.RecordBatch) -> bytes:
@@ -206,18 +216,22 @@ class LedgerUnitCoder(Coder):  # type: ignore[misc]  # Beam's Coder is untyped
 
     def encode(self, value: LedgerUnit) -> bytes:
         """Encode one unit."""
-        sides = ("pre", "post", "tables")
+        sides = ("pre", "post", "tables", "decoded")
+        removed = [] if value.removed is None else [value.removed]
         head = {
             "kind": value.kind,
             "index": value.index,
             "last": value.last,
             "ledgers": [value.first_ledger, value.last_ledger],
             "done": value.done,
+            "chunk": value.chunk,
+            "removed": len(removed),
             "receipt": value.receipt.to_json(),
             "names": {side: list(getattr(value, side)) for side in sides},
         }
         pieces = [json.dumps(head, separators=(",", ":")).encode()]
-        pieces += [batch_to_ipc(batch) for side in sides for batch in getattr(value, side).values()]
+        batches = [batch for side in sides for batch in getattr(value, side).values()]
+        pieces += [batch_to_ipc(batch) for batch in batches + removed]
         return b"".join(part for piece in pieces for part in (_LENGTH.pack(len(piece)), piece))
 
     def decode(self, encoded: bytes) -> LedgerUnit:
@@ -234,12 +248,16 @@ class LedgerUnitCoder(Coder):  # type: ignore[misc]  # Beam's Coder is untyped
             last_ledger=last_ledger,
             receipt=Receipt.from_json(head["receipt"]),
             done=head["done"],
+            removed=batch_from_ipc(next(frames)) if head["removed"] else None,
+            chunk=None if head["chunk"] is None else tuple(head["chunk"]),
             **sides,
         )
 
     def estimate_size(self, value: LedgerUnit) -> int:
         """Tell the size in bytes without encoding: Beam's counters ask for it after every step of the chain."""
-        return sum(batch.nbytes for side in (value.pre, value.post, value.tables) for batch in side.values())
+        sides = (value.pre, value.post, value.tables, value.decoded)
+        removed = 0 if value.removed is None else value.removed.nbytes
+        return removed + sum(batch.nbytes for side in sides for batch in side.values())
 
     def is_deterministic(self) -> bool:
         """Equal units have equal bytes."""

@@ -19,7 +19,7 @@ names = st.text(alphabet="abcdefg_:", min_size=1, max_size=8)
 counts = st.dictionaries(names, st.integers(0, 2**40), max_size=3)
 receipts = st.builds(
     Receipt,
-    kind=st.sampled_from(["range", "partition", "totals"]),
+    kind=st.sampled_from(["range", "partition", "totals", "chunk", "ledger"]),
     index=st.integers(0, 10_000),
     last=st.booleans(),
     first_key=st.binary(max_size=40).map(bytes.hex),
@@ -48,6 +48,9 @@ units = receipts.flatmap(
         tables=sides,
         receipt=st.just(receipt),
         done=st.booleans(),
+        decoded=sides,
+        removed=st.none() | batches,
+        chunk=st.none() | st.tuples(st.integers(1, 2**32 - 1), st.integers(1, 2**32 - 1)),
     )
 )
 
