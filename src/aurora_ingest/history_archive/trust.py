@@ -103,8 +103,16 @@ def _trusted_headers(archive: HistoryArchive, checkpoint: int, ledger: int, ledg
         headers = archive.headers(start, lambda found: _require_ledger(found, ledger, ledger_hash))
         if rest:
             _log.info("walking the headers of %d checkpoints from trusted ledger %d", len(rest), ledger)
+        before: _Headers | None = None
         for following in _fetched(archive, rest):
-            headers = _linked(archive, headers, following)
+            try:
+                headers, before = _linked(archive, headers, following), headers
+            except HashMismatchError:
+                if step < 0 or before is None:
+                    raise
+                # Going up, a forged file links to what stands below it; what follows does not link to the forgery.
+                mended = _between(archive, before, headers, following)
+                headers, before = following, mended
     except ArchiveFileMissingError as error:
         raise ArchiveFileMissingError(
             f"{error}; it is needed to reach checkpoint {checkpoint} from trusted ledger {ledger}",
@@ -147,3 +155,14 @@ def _linked(archive: HistoryArchive, proven: _Headers, following: _Headers) -> _
     except HashMismatchError:
         return archive.headers(following[-1].sequence, check)
     return following
+
+
+def _between(archive: HistoryArchive, before: _Headers, doubted: _Headers, following: _Headers) -> _Headers:
+    """The headers of a mirror that link to those below and those above; `doubted` link to those below only."""
+    file, next_file = (checkpoint_path("ledger", headers[-1].sequence) for headers in (doubted, following))
+
+    def check(found: _Headers) -> None:
+        require_link(before[-1], found[0], file)
+        require_link(found[-1], following[0], next_file)
+
+    return archive.headers(doubted[-1].sequence, check)
