@@ -9,6 +9,11 @@
     │   ├── ArchiveFileMissingError   every mirror answered "not there"
     │   ├── ArchiveFileCorruptError   no mirror had a readable, right file
     │   └── ArchiveStateError         a HAS that cannot be read or does not fit
+    ├── BackendError                  a ledger backend cannot serve what was asked
+    │   ├── MissingLedgersError       ledgers of the range are not there; names the holes
+    │   ├── LedgerStreamError         bytes of ledgers are cut off or damaged
+    │   │   └── DeadWriterError       who wrote the stream stopped in the middle of it
+    │   └── LakeConflictError         a data lake of another network or layout
     ├── UnsupportedProtocolError      a ledger of a newer protocol than this build knows
     ├── TrustError                    the hash chain from header to bucket is broken
     │   ├── NetworkMismatchError      archive or database of another network
@@ -29,7 +34,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from aurora_ingest.ledger.ledger_range import LedgerRange
 
 
 class AuroraError(Exception):
@@ -70,6 +77,44 @@ class ArchiveFileCorruptError(ArchiveError):
 
 class ArchiveStateError(ArchiveError):
     """A history archive state (HAS) cannot be read or does not fit the request."""
+
+
+class BackendError(AuroraError):
+    """A ledger backend cannot serve what was asked."""
+
+
+class MissingLedgersError(BackendError):
+    """Ledgers that were asked for are not in the source.
+
+    Attributes:
+        ranges: the holes, ascending.
+    """
+
+    def __init__(self, message: str, ranges: Sequence[LedgerRange]) -> None:
+        super().__init__(message)
+        self.ranges: tuple[LedgerRange, ...] = tuple(ranges)
+
+
+class LedgerStreamError(BackendError):
+    """The bytes of ledgers are cut off, damaged, or not the ledgers that stand in their name.
+
+    Attributes:
+        path: file, object, pipe or table that they came from.
+        offset: byte in the uncompressed stream, if it is known.
+    """
+
+    def __init__(self, message: str, *, path: str, offset: int | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+        self.offset = offset
+
+
+class DeadWriterError(LedgerStreamError):
+    """The process that wrote the stream went away, or fell silent, in the middle of it."""
+
+
+class LakeConflictError(BackendError):
+    """A data lake was made for another network or with another layout."""
 
 
 class UnsupportedProtocolError(AuroraError):

@@ -1,0 +1,1 @@
+"""Where ledgers come from: data lakes, meta streams, stellar-core's database, history archives."""
