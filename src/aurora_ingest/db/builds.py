@@ -6,7 +6,8 @@ import json
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ __all__ = [
     "open_build",
     "unfinished_builds",
     "write_unit",
+    "writing_build",
 ]
 
 BUILDING: Final = "building"
@@ -228,8 +230,7 @@ def write_unit(
         "epoch": build.epoch,
         "payload": json.dumps(payload, sort_keys=True),
     }
-    with writing(engine) as connection:
-        hold(connection, build)
+    with writing_build(engine, build) as (connection, _):
         statement = insert.values(**values).on_conflict_do_nothing().returning(receipts.c.unit)
         if connection.execute(statement).first() is None:
             place = (receipts.c.build_id == build.build_id) & (receipts.c.kind == kind) & (receipts.c.unit == index)
@@ -240,6 +241,13 @@ def write_unit(
         for table, batch in tables.items():
             load_batch(connection, table, batch, into=staging.name(build.build_id, table))
     return dict(payload)
+
+
+@contextmanager
+def writing_build(engine: sa.Engine, build: Build, *, exclusive: bool = False) -> Iterator[tuple[sa.Connection, str]]:
+    """One transaction that writes a build, together with the build's status; see `hold`."""
+    with writing(engine) as connection:
+        yield connection, hold(connection, build, exclusive=exclusive)
 
 
 def hold(connection: sa.Connection, build: Build, *, exclusive: bool = False) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from aurora_ingest.db import builds, cursor, guards, staging
+from aurora_ingest.db import builds, cursor, guards, indexing, staging
 from aurora_ingest.db.engine import is_postgres, writing
 from aurora_ingest.db.tables import STATE_TABLES, ingest_build_receipts, ingest_builds
 from aurora_ingest.errors import PublishError
@@ -24,26 +24,13 @@ _LOG = logging.getLogger(__name__)
 
 
 def prepare_publish(engine: sa.Engine, build: builds.Build) -> None:
-    """Compares rows with receipts, then makes keys, indexes and statistics on the staging tables.
-
-    May be run again; each table is a transaction of its own.
+    """Compares rows with receipts, then makes keys, indexes and statistics on the staging tables; may be run again.
 
     Raises:
-        PublishError: a staging table has not the rows that the receipts say.
+        PublishError: a staging table has not the rows that the receipts say, or two of its rows have the same key.
         FencedError: another builder took the build over.
     """
-    expected = _expected_rows(engine, build)
-    for table in _in_order(build):
-        with writing(engine) as connection:
-            if builds.hold(connection, build) == builds.PUBLISHED:
-                return
-            found = staging.count(connection, build.build_id, table)
-            if found != expected[table]:
-                raise PublishError(
-                    f"table {table}: expected {expected[table]} rows by the receipts, found {found} in staging; "
-                    "nothing was published: drop the build with --abandon and build again"
-                )
-            staging.index(connection, build.build_id, table)
+    indexing.prepare(engine, build, _in_order(build), _expected_rows(engine, build))
 
 
 def publish(engine: sa.Engine, build: builds.Build, ledger: int, version: int) -> None:

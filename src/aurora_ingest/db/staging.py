@@ -40,22 +40,43 @@ def count(connection: sa.Connection, build_id: str, table: str) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def index(connection: sa.Connection, build_id: str, table: str) -> None:
-    """Adds primary key, indexes and statistics to a staging table; what is there already is left alone.
+def size(connection: sa.Connection, build_id: str, table: str) -> int:
+    """Returns the bytes of a staging table's rows in PostgreSQL."""
+    query = sa.text("SELECT pg_relation_size(CAST(:staged AS regclass))")
+    return int(connection.execute(query, {"staged": f'"{name(build_id, table)}"'}).scalar_one())
+
+
+def missing_indexes(connection: sa.Connection, build_id: str, table: str) -> list[str]:
+    """Returns the statements that make what a staging table lacks of its key and indexes, the key's first.
 
     SQLite's have their key from the start, and cannot rename an index: they get theirs when they are swapped in.
     """
+    if not is_postgres(connection):
+        return []
     staged = name(build_id, table)
     source = STATE_TABLES[table]
+    there = _index_names(connection, staged)
+    statements = []
+    if f"{staged}_pkey" not in there:
+        columns = _columns(source.primary_key)
+        statements.append(f'CREATE UNIQUE INDEX "{staged}_pkey" ON "{staged}" ({columns})')
+    for each in sorted(source.indexes, key=lambda each: str(each.name)):
+        staged_name = _index_name(build_id, str(each.name))
+        if staged_name not in there:
+            some = each.dialect_options["postgresql"]["where"]
+            where = "" if some is None else f" WHERE {some}"
+            statements.append(f'CREATE INDEX "{staged_name}" ON "{staged}" ({_columns(each.columns)}){where}')
+    return statements
+
+
+def complete(connection: sa.Connection, build_id: str, table: str) -> None:
+    """Makes the key's index a primary key, and gathers statistics."""
+    staged = name(build_id, table)
     if is_postgres(connection):
         exists = sa.text("SELECT 1 FROM pg_constraint WHERE conrelid = CAST(:staged AS regclass) AND contype = 'p'")
         if connection.execute(exists, {"staged": f'"{staged}"'}).first() is None:
-            columns = ", ".join(f'"{column.name}"' for column in source.primary_key)
-            connection.exec_driver_sql(f'ALTER TABLE "{staged}" ADD CONSTRAINT "{staged}_pkey" PRIMARY KEY ({columns})')
-        for each in sorted(source.indexes, key=lambda each: str(each.name)):
-            columns = ", ".join(f'"{column.name}"' for column in each.columns)
             connection.exec_driver_sql(
-                f'CREATE INDEX IF NOT EXISTS "{_index_name(build_id, str(each.name))}" ON "{staged}" ({columns})'
+                f'ALTER TABLE "{staged}" ADD CONSTRAINT "{staged}_pkey" PRIMARY KEY USING INDEX "{staged}_pkey"'
             )
     connection.exec_driver_sql(f'ANALYZE "{staged}"')
 
@@ -79,6 +100,18 @@ def swap(connection: sa.Connection, build_id: str, table: str) -> None:
 
 def _index_name(build_id: str, index_name: str) -> str:
     return f"build_{build_id[:8]}_{index_name}"
+
+
+def _columns(columns: Iterable[sa.ColumnElement[object]]) -> str:
+    return ", ".join(f'"{column.key}"' for column in columns)
+
+
+def _index_names(connection: sa.Connection, table: str) -> set[str]:
+    query = sa.text(
+        "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
+        "WHERE i.indrelid = CAST(:table AS regclass)"
+    )
+    return set(connection.execute(query, {"table": f'"{table}"'}).scalars())
 
 
 def _copy_grants(connection: sa.Connection, source: str, target: str) -> None:

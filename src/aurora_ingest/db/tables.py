@@ -31,6 +31,24 @@ def _may(name: str, kind: sa.types.TypeEngine[Any]) -> Column[object]:
     return Column(name, kind, nullable=True)
 
 
+def _sought(name: str, kind: String | Text, *, nullable: bool = False) -> Column[str]:
+    """Returns a text column of an index, compared byte by byte like a key."""
+    in_postgres = type(kind)(kind.length, collation="C")
+    return Column(name, kind.with_variant(in_postgres, "postgresql"), nullable=nullable)
+
+
+def _of_few(name: str, column: str, *more: str) -> Index:
+    """Returns an index of the rows that have the column at all: few do, and only those are sought by it."""
+    some = sa.text(f"{column} IS NOT NULL")
+    return Index(name, column, *more, postgresql_where=some, sqlite_where=some)
+
+
+def _of_named(name: str, column: str) -> Index:
+    """Returns an index of the rows whose text is not empty."""
+    some = sa.text(f"{column} <> ''")
+    return Index(name, column, postgresql_where=some, sqlite_where=some)
+
+
 def _hash(name: str) -> Column[bytes]:
     return Column(name, LargeBinary(), primary_key=True, nullable=False)
 
@@ -47,70 +65,68 @@ accounts = sa.Table(
     _need("inflation_destination", String(56)),
     _need("flags", Integer()),
     # A domain of 32 bytes that are no UTF-8 has up to 128 characters in its display form.
-    _need("home_domain", String(128)),
+    _sought("home_domain", String(128)),
     *(_need(name, SmallInteger()) for name in ("master_weight", "threshold_low", "threshold_medium", "threshold_high")),
     _need("last_modified_ledger", Integer()),
-    _may("sponsor", Text()),
+    _sought("sponsor", Text(), nullable=True),
     *(_may(name, Integer()) for name in ("num_sponsored", "num_sponsoring", "sequence_ledger")),
     _may("sequence_time", BigInteger()),
     _may("home_domain_bytes", LargeBinary()),
-    Index("accounts_home_domain", "home_domain"),
-    Index("accounts_inflation_destination", "inflation_destination"),
-    Index("accounts_by_sponsor", "sponsor"),
+    _of_few("accounts_by_sponsor", "sponsor"),
+    _of_named("accounts_by_home_domain", "home_domain"),
 )
 accounts_signers = sa.Table(
     "accounts_signers",
     METADATA,
-    Column("account_id", String(64).with_variant(String(64, collation="C"), "postgresql"), nullable=False),
-    Column("signer", Text().with_variant(Text(collation="C"), "postgresql"), nullable=False),
+    _sought("account_id", String(64)),
+    _sought("signer", Text()),
     _need("weight", Integer()),
-    _may("sponsor", Text()),
+    _sought("sponsor", Text(), nullable=True),
     sa.PrimaryKeyConstraint("signer", "account_id"),
     Index("accounts_signers_by_account", "account_id"),
-    Index("accounts_signers_by_sponsor", "sponsor"),
+    _of_few("accounts_signers_by_sponsor", "sponsor"),
 )
 accounts_data = sa.Table(
     "accounts_data",
     METADATA,
     _key("ledger_key", String(150)),
-    _need("account_id", String(56)),
-    _need("name", String(256)),
+    _sought("account_id", String(56)),
+    _sought("name", String(256)),
     _need("value", String(90)),
     _need("last_modified_ledger", Integer()),
-    _may("sponsor", Text()),
+    _sought("sponsor", Text(), nullable=True),
     _may("name_bytes", LargeBinary()),
     Index("accounts_data_account_id_name", "account_id", "name"),
-    Index("accounts_data_by_sponsor", "sponsor"),
+    _of_few("accounts_data_by_sponsor", "sponsor"),
 )
 trust_lines = sa.Table(
     "trust_lines",
     METADATA,
     _key("ledger_key", String(150)),
-    _need("account_id", String(56)),
+    _sought("account_id", String(56)),
     _need("asset_type", Integer()),
-    _need("asset_issuer", String(56)),
-    _need("asset_code", String(48)),
+    _sought("asset_issuer", String(56)),
+    _sought("asset_code", String(48)),
     *(
         _need(name, BigInteger())
         for name in ("balance", "trust_line_limit", "buying_liabilities", "selling_liabilities")
     ),
     _need("flags", Integer()),
     _need("last_modified_ledger", Integer()),
-    _may("sponsor", Text()),
-    _may("liquidity_pool_id", Text()),
+    _sought("sponsor", Text(), nullable=True),
+    _sought("liquidity_pool_id", Text(), nullable=True),
     Index("trust_lines_by_account_id", "account_id"),
-    Index("trust_lines_by_issuer", "asset_issuer"),
-    Index("trust_lines_by_type_code_issuer", "asset_type", "asset_code", "asset_issuer"),
-    Index("trust_lines_by_sponsor", "sponsor"),
-    Index("trust_lines_by_liquidity_pool_id", "liquidity_pool_id"),
+    Index("trust_lines_by_asset", "asset_issuer", "asset_code", "asset_type"),
+    _of_few("trust_lines_by_sponsor", "sponsor"),
+    _of_few("trust_lines_by_liquidity_pool_id", "liquidity_pool_id"),
 )
 offers = sa.Table(
     "offers",
     METADATA,
-    _need("seller_id", String(56)),
+    _sought("seller_id", String(56)),
     Column("offer_id", BigInteger(), primary_key=True, autoincrement=False, nullable=False),
-    _need("selling_asset", Text()),
-    _need("buying_asset", Text()),
+    _sought("selling_asset", Text()),
+    _sought("buying_asset", Text()),
     _need("amount", BigInteger()),
     _need("pricen", Integer()),
     _need("priced", Integer()),
@@ -118,32 +134,32 @@ offers = sa.Table(
     _need("flags", Integer()),
     _need("last_modified_ledger", Integer()),
     _may("deleted", Boolean()),
-    _may("sponsor", Text()),
+    _sought("sponsor", Text(), nullable=True),
     Index("offers_by_seller", "seller_id"),
-    Index("offers_by_selling_asset", "selling_asset"),
+    Index("offers_by_price", "selling_asset", "buying_asset", "price", "offer_id"),
     Index("offers_by_buying_asset", "buying_asset"),
     Index("offers_by_last_modified_ledger", "last_modified_ledger"),
-    Index("offers_by_sponsor", "sponsor"),
+    _of_few("offers_by_sponsor", "sponsor"),
 )
 claimable_balances = sa.Table(
     "claimable_balances",
     METADATA,
     _key("id", Text()),
     _need("claimants", _JSON),
-    _need("asset", Text()),
+    _sought("asset", Text()),
     _need("amount", BigInteger()),
-    _may("sponsor", Text()),
+    _sought("sponsor", Text(), nullable=True),
     _need("last_modified_ledger", Integer()),
     _need("flags", Integer()),
     _need("predicates", _JSON),
     Index("claimable_balances_by_asset", "asset"),
-    Index("claimable_balances_by_sponsor_and_ledger", "sponsor", "last_modified_ledger", "id"),
+    _of_few("claimable_balances_by_sponsor_and_ledger", "sponsor", "last_modified_ledger", "id"),
 )
 claimable_balance_claimants = sa.Table(
     "claimable_balance_claimants",
     METADATA,
-    Column("id", Text().with_variant(Text(collation="C"), "postgresql"), nullable=False),
-    Column("destination", String(56).with_variant(String(56, collation="C"), "postgresql"), nullable=False),
+    _sought("id", Text()),
+    _sought("destination", String(56)),
     _need("last_modified_ledger", Integer()),
     sa.PrimaryKeyConstraint("destination", "id"),
     Index("claimable_balance_claimants_by_ledger", "destination", "last_modified_ledger", "id"),
@@ -165,8 +181,8 @@ exp_asset_stats = sa.Table(
     "exp_asset_stats",
     METADATA,
     Column("asset_type", Integer(), nullable=False),
-    Column("asset_code", String(48).with_variant(String(48, collation="C"), "postgresql"), nullable=False),
-    Column("asset_issuer", String(56).with_variant(String(56, collation="C"), "postgresql"), nullable=False),
+    _sought("asset_code", String(48)),
+    _sought("asset_issuer", String(56)),
     _need("accounts", _JSON),
     _need("balances", _JSON),
     sa.PrimaryKeyConstraint("asset_code", "asset_issuer", "asset_type"),
@@ -188,8 +204,8 @@ asset_contracts = sa.Table(
     _hash("key_hash"),
     _need("contract_id", LargeBinary()),
     _need("asset_type", Integer()),
-    _need("asset_code", String(48)),
-    _need("asset_issuer", String(56)),
+    _sought("asset_code", String(48)),
+    _sought("asset_issuer", String(56)),
     _need("expiration_ledger", Integer()),
     Index("asset_contracts_by_contract_id", "contract_id"),
     Index("asset_contracts_by_expiration", "expiration_ledger"),
@@ -198,7 +214,7 @@ contract_data = sa.Table(
     "contract_data",
     METADATA,
     _hash("key_hash"),
-    _need("contract", Text()),
+    _sought("contract", Text()),
     _may("contract_id", LargeBinary()),
     _need("key_type", Text()),
     _need("key", LargeBinary()),
