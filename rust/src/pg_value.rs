@@ -10,7 +10,12 @@ use arrow_array::{Array, BinaryArray, BooleanArray, Decimal256Array, FixedSizeBi
 use arrow_buffer::i256;
 use arrow_schema::DataType;
 
+use crate::pg_compound::{Ranges, Texts, Times};
 use crate::pg_numeric;
+
+/// Object ids of PostgreSQL's types.
+const TEXT_OID: u32 = 25;
+const VARCHAR_OID: u32 = 1043;
 
 /// A PostgreSQL type that values can be written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +31,10 @@ pub enum Target {
     Json,
     /// JSON with the version byte that stands before the text.
     Jsonb,
+    /// Arrays of texts: the object id of the elements' type, and the characters that one may have at most.
+    Texts(u32, Option<usize>),
+    BigintRange,
+    Timestamp,
 }
 
 impl Target {
@@ -35,6 +44,17 @@ impl Target {
     /// A text that says that there is no such type here.
     pub fn named(name: &str) -> Result<Self, String> {
         let lower = name.trim().to_ascii_lowercase();
+        if let Some(element) = lower.strip_suffix("[]") {
+            let oid = if element.starts_with("text") {
+                TEXT_OID
+            } else {
+                VARCHAR_OID
+            };
+            return match Self::named(element)? {
+                Self::Text(most) => Ok(Self::Texts(oid, most)),
+                _ => Err(format!("PostgreSQL type {name} is none that can be copied into")),
+            };
+        }
         let (base, modifier) = match lower.split_once('(') {
             Some((base, rest)) => (base.trim_end(), rest.split(')').next().map(str::trim)),
             None => (lower.split(" collate ").next().unwrap_or_default().trim(), None),
@@ -51,6 +71,8 @@ impl Target {
             "bytea" => Self::Bytea,
             "json" => Self::Json,
             "jsonb" => Self::Jsonb,
+            "int8range" => Self::BigintRange,
+            "timestamp" | "timestamp without time zone" => Self::Timestamp,
             _ => return Err(format!("PostgreSQL type {name} is none that can be copied into")),
         })
     }
@@ -67,6 +89,9 @@ pub enum Cells<'a> {
     Json(&'a StringArray, bool),
     Bytes(&'a BinaryArray),
     FixedBytes(&'a FixedSizeBinaryArray),
+    Texts(Texts<'a>),
+    Ranges(Ranges<'a>),
+    Times(Times<'a>),
 }
 
 impl<'a> Cells<'a> {
@@ -88,6 +113,9 @@ impl<'a> Cells<'a> {
             (Target::Jsonb, DataType::Utf8) => Some(Self::Json(array.as_string(), true)),
             (Target::Bytea, DataType::Binary) => Some(Self::Bytes(array.as_binary())),
             (Target::Bytea, DataType::FixedSizeBinary(_)) => Some(Self::FixedBytes(array.as_fixed_size_binary())),
+            (Target::Texts(element, most), _) => Texts::new(array, element, most).map(Self::Texts),
+            (Target::BigintRange, _) => Ranges::new(array).map(Self::Ranges),
+            (Target::Timestamp, _) => Times::new(array).map(Self::Times),
             _ => None,
         };
         cells.ok_or_else(|| format!("values of Arrow type {} do not go into {target:?}", array.data_type()))
@@ -113,6 +141,9 @@ impl<'a> Cells<'a> {
             }
             Self::Bytes(array) => out.extend_from_slice(array.value(row)),
             Self::FixedBytes(array) => out.extend_from_slice(array.value(row)),
+            Self::Texts(texts) => return texts.write(row, out),
+            Self::Ranges(ranges) => ranges.write(row, out),
+            Self::Times(times) => return times.write(row, out),
         }
         Ok(())
     }
@@ -170,7 +201,11 @@ fn integer(value: i128, bytes: u8, out: &mut Vec<u8>) -> Result<(), String> {
     written.map_err(|_| format!("{value} is out of the range of {name}"))
 }
 
-fn text(value: &str, most: Option<usize>, out: &mut Vec<u8>) -> Result<(), String> {
+/// Appends a text of at most so many characters.
+///
+/// # Errors
+/// A text that says why the column cannot hold the value.
+pub fn text(value: &str, most: Option<usize>, out: &mut Vec<u8>) -> Result<(), String> {
     if let Some(at) = value.bytes().position(|byte| byte == 0) {
         return Err(format!("a NUL at byte {at}, which text in PostgreSQL cannot have"));
     }
@@ -214,10 +249,17 @@ mod tests {
             ("TEXT COLLATE \"C\"", Target::Text(None)),
             ("numeric(39, 0)", Target::Numeric),
             ("Double Precision", Target::Double),
+            ("VARCHAR[]", Target::Texts(VARCHAR_OID, None)),
+            ("varchar(69)[]", Target::Texts(VARCHAR_OID, Some(69))),
+            ("TEXT[]", Target::Texts(TEXT_OID, None)),
+            ("INT8RANGE", Target::BigintRange),
+            ("TIMESTAMP WITHOUT TIME ZONE", Target::Timestamp),
         ] {
             assert_eq!(Target::named(name), Ok(target), "{name}");
         }
-        assert!(Target::named("hstore").is_err());
+        for name in ["hstore", "bigint[]", "timestamp with time zone"] {
+            assert!(Target::named(name).is_err(), "{name}");
+        }
     }
 
     #[test]
