@@ -6,6 +6,7 @@
 pub mod asset;
 pub mod bucket;
 pub mod header;
+pub mod ledger_close;
 mod pg_compound;
 pub mod pg_copy;
 mod pg_numeric;

@@ -16,6 +16,7 @@ __all__ = [
     "BucketMerger",
     "BucketSource",
     "HashMismatch",
+    "LedgerFrames",
     "MergedRange",
     "OrderError",
     "RowError",
@@ -26,6 +27,7 @@ __all__ = [
     "entry_schema",
     "key_hash",
     "ledger_key_of",
+    "ledger_sequence_of",
     "read_bucket",
     "read_ledger_headers",
     "sort_key",
@@ -352,6 +354,48 @@ class BucketMerger:
     def source_stats(self, source: int) -> dict[str, int | bytes | None]:
         """Return entries, live, init, dead, protocol, sha256 (None before the end) and uncompressed_bytes."""
 
+@final
+class LedgerFrames:
+    """Cuts a stream, fed in chunks of any size, into whole ledgers; works without the GIL.
+
+    Every ledger is validated wholly. Ledgers in front of a fault are returned; the next call raises it. After that the
+    object stays failed.
+
+    Args:
+        framing: ``framed`` (records of one LedgerCloseMeta), ``batch`` (one LedgerCloseMetaBatch), ``single`` (one bare
+            LedgerCloseMeta).
+        compression: of the chunks.
+        max_record: largest ledger in bytes.
+        max_inflated: largest uncompressed stream in bytes.
+        max_depth: deepest nesting of recursive values, 1500 by default.
+    """
+
+    def __new__(
+        cls,
+        *,
+        framing: Literal["framed", "batch", "single"],
+        compression: _Compression,
+        max_record: int = ...,
+        max_inflated: int | None = None,
+        max_depth: int = ...,
+    ) -> LedgerFrames: ...
+    def feed(self, chunk: bytes) -> list[tuple[int, bytes]]:
+        """Take compressed bytes; return sequence and LedgerCloseMeta XDR of the ledgers that they complete.
+
+        Raises:
+            XdrError: the compression or the framing is damaged, or a record is not a LedgerCloseMeta.
+        """
+
+    def finish(self) -> list[tuple[int, bytes]]:
+        """End the stream; return the ledgers that only its end completes.
+
+        Raises:
+            XdrError: the stream is cut off (``offset``: of the frame), or a batch holds other ledgers than it says.
+        """
+
+    @property
+    def uncompressed_bytes(self) -> int: ...
+
 def read_bucket(
     data: bytes,
     *,
@@ -402,6 +446,9 @@ def sort_key(ledger_key_xdr: bytes) -> bytes:
 
 def ledger_key_of(entry_xdr: bytes) -> bytes:
     """Return the LedgerKey XDR of a LedgerEntry. Raises XdrError."""
+
+def ledger_sequence_of(lcm: bytes) -> int:
+    """Return the sequence of a ledger, read from the start of its LedgerCloseMeta. Raises XdrError."""
 
 def key_hash(ledger_key_xdr: bytes) -> bytes:
     """Return the SHA-256 of a LedgerKey, under which its TTL is kept. Raises XdrError."""

@@ -6,6 +6,7 @@ mod cutter;
 mod decoder;
 mod errors;
 mod functions;
+mod ledger_frames;
 mod merger;
 mod options;
 mod strkeys;
@@ -35,6 +36,8 @@ fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<merger::BucketSource>()?;
     module.add_class::<merger::BucketMerger>()?;
     module.add_class::<merger::MergedRange>()?;
+    module.add_class::<ledger_frames::LedgerFrames>()?;
+    module.add_function(wrap_pyfunction!(ledger_frames::ledger_sequence_of, module)?)?;
     module.add_function(wrap_pyfunction!(decoder::read_bucket, module)?)?;
     module.add_function(wrap_pyfunction!(copy::copy_rows, module)?)?;
     module.add_function(wrap_pyfunction!(functions::entry_schema, module)?)?;
