@@ -5,6 +5,7 @@
 
 pub mod asset;
 pub mod bucket;
+pub mod changes;
 pub mod header;
 pub mod ledger_close;
 mod pg_compound;

@@ -15,6 +15,7 @@ __all__ = [
     "BucketDecoder",
     "BucketMerger",
     "BucketSource",
+    "ChangeError",
     "HashMismatch",
     "LedgerFrames",
     "MergedRange",
@@ -22,8 +23,10 @@ __all__ = [
     "RowError",
     "Segment",
     "XdrError",
+    "compact_changes",
     "contract_id_of_asset",
     "copy_rows",
+    "entry_rows",
     "entry_schema",
     "key_hash",
     "ledger_key_of",
@@ -79,6 +82,17 @@ class OrderError(ValueError):
 
 class AlgebraError(ValueError):
     """METAENTRY, INITENTRY, LIVEENTRY and DEADENTRY break the bucket rules."""
+
+class ChangeError(ValueError):
+    """Two changes of one ledger that cannot both have happened.
+
+    Attributes:
+        first: ``change_index`` of the earlier one; equals ``second`` if a change contradicts its own form.
+        second: ``change_index`` of the later one.
+    """
+
+    first: int
+    second: int
 
 class RowError(ValueError):
     """A value that the target column cannot hold.
@@ -480,6 +494,42 @@ def strkey_encode_array(kind: str, payloads: _ArrowArrayLike) -> ArrowArray:
 
 def version() -> dict[str, str]:
     """Return the version of the kernel."""
+
+def entry_rows(
+    entries: _ArrowArrayLike,
+    *,
+    columns: Mapping[str, Sequence[str] | None] | None = None,
+    network_id: bytes | None = None,
+) -> dict[str, ArrowBatch]:
+    """Return the typed rows of a binary array of LedgerEntry XDR, by entry table; nulls are left out.
+
+    Args:
+        entries: binary array of n entries.
+        columns: entry table to the columns wanted (None: all of them); None builds all ten entry tables.
+        network_id: SHA-256 of the passphrase; needed to recognise asset contracts.
+
+    Raises:
+        XdrError: an element is no LedgerEntry; ``record_index`` is its place.
+        ValueError: the entries are more than one batch holds.
+    """
+
+def compact_changes(changes: _ArrowArrayLike) -> ArrowBatch:
+    """Return one net change per key of the changes of one ledger, in core's key order.
+
+    Columns: ledger_sequence, ledger_key, key_hash (of a TTL: the hash that it names), entry_type, pre_known, pre_xdr,
+    post_xdr, evicted, restored, first_change, last_change. ``pre_known`` is false where nothing tells whether the entry
+    was there before: a restored, evicted or otherwise first changed entry without its former image. Keys that came and
+    went within the ledger are left out.
+
+    Args:
+        changes: rows of the ledger table ``changes`` in their order; only the columns ledger_sequence, change_index,
+            type, entry_type, ledger_key, key_hash, pre_xdr and post_xdr are read.
+
+    Raises:
+        ChangeError: two changes contradict each other, or are of two ledgers.
+        XdrError: a key is no LedgerKey.
+        ValueError: the batch is not of that form.
+    """
 
 def copy_rows(batch: _ArrowArrayLike, pg_types: Sequence[str]) -> bytes:
     """Return the rows as tuples of PostgreSQL's binary COPY, without COPY_HEADER and COPY_TRAILER.

@@ -1,6 +1,7 @@
 //! The Python face of the kernel (`aurora_ingest._kernel`); its truth is `_kernel.pyi`.
 
 mod arrow;
+mod changes;
 mod copy;
 mod cutter;
 mod decoder;
@@ -23,6 +24,7 @@ fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("HashMismatch", py.get_type::<errors::HashMismatch>())?;
     module.add("OrderError", py.get_type::<errors::OrderError>())?;
     module.add("AlgebraError", py.get_type::<errors::AlgebraError>())?;
+    module.add("ChangeError", py.get_type::<changes::ChangeError>())?;
     module.add("RowError", py.get_type::<copy::RowError>())?;
     module.add("COPY_HEADER", PyBytes::new(py, &pg_copy::HEADER))?;
     module.add("COPY_TRAILER", PyBytes::new(py, &pg_copy::TRAILER))?;
@@ -39,6 +41,8 @@ fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ledger_frames::LedgerFrames>()?;
     module.add_function(wrap_pyfunction!(ledger_frames::ledger_sequence_of, module)?)?;
     module.add_function(wrap_pyfunction!(decoder::read_bucket, module)?)?;
+    module.add_function(wrap_pyfunction!(changes::compact_changes, module)?)?;
+    module.add_function(wrap_pyfunction!(changes::entry_rows, module)?)?;
     module.add_function(wrap_pyfunction!(copy::copy_rows, module)?)?;
     module.add_function(wrap_pyfunction!(functions::entry_schema, module)?)?;
     module.add_function(wrap_pyfunction!(functions::read_ledger_headers, module)?)?;
