@@ -83,7 +83,7 @@ class GsStorage:
         try:
             blob = self._bucket.get_blob(name, retry=None, timeout=self._timeout)
         except Exception as error:
-            raise _in_our_words(error) from error
+            raise storage_fault(error) from error
         if blob is None:
             raise NotThereError("no such object")
         return blob
@@ -110,7 +110,7 @@ class _GsSource:
         try:
             data: bytes = self._reader.read(min(size, self._left))
         except Exception as error:
-            raise _in_our_words(error) from error
+            raise storage_fault(error) from error
         if not data:
             raise UnreachableError(f"object ended {self._left} bytes early")
         self._left -= len(data)
@@ -120,7 +120,7 @@ class _GsSource:
         self._reader.close()
 
 
-def _in_our_words(error: Exception) -> StorageError:
+def storage_fault(error: Exception) -> StorageError:
     """The storage's kind of error for one of the client library's; what is neither is a defect and passes on."""
     text = getattr(error, "message", None) or str(error) or type(error).__name__
     if isinstance(error, google_errors.NotFound):

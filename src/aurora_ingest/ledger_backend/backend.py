@@ -14,6 +14,7 @@ from aurora_ingest.ledger.ledger_range import LedgerRange
 FIRST_CLOSED_LEDGER: Final = 2
 """Ledger 1 is genesis: nobody closed it, so it has no LedgerCloseMeta of its own."""
 _SHOWN_HOLES: Final = 5
+_LOOKS_BEFORE_A_HOLE: Final = 3
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,43 @@ class LedgerBackend(Protocol):
             BackendError: the source does not answer.
         """
         ...
+
+
+def follow_by_polling(
+    read: Callable[[LedgerRange], Iterator[RawLedger]],
+    newest: Callable[[], int | None],
+    first: int,
+    stop: Callable[[], bool],
+    options: BackendOptions,
+) -> Iterator[RawLedger]:
+    """Follows a source that can say which ledger is its newest: see `LedgerBackend.follow`.
+
+    A ledger that is missing though later ones are there may be on its way, since some writers work in parallel: it is
+    asked for a few times more before it counts as a hole.
+
+    Args:
+        read: gives the ledgers of a range.
+        newest: the newest ledger of the source, or None if it has none.
+        first: ledger to start with.
+        stop: tells to end.
+        options: give the interval between two looks.
+    """
+    ledger, looks = first, 0
+    while not stop():
+        there = newest()
+        if there is not None and there >= ledger:
+            try:
+                for raw in read(LedgerRange(ledger, there)):
+                    yield raw
+                    ledger, looks = raw.sequence + 1, 0
+                    if stop():
+                        return
+                continue
+            except MissingLedgersError:
+                looks += 1
+                if looks > _LOOKS_BEFORE_A_HOLE:
+                    raise
+        options.sleep(options.poll_interval)
 
 
 def readable_range(backend: LedgerBackend, ledgers: LedgerRange) -> tuple[LedgerRange, str]:

@@ -53,11 +53,13 @@ class LakeLayout:
         ledgers_per_file: at least 1.
         files_per_partition: at least 1; with 1 there are no partition folders.
         extension: ending of the files, ``zst`` or ``zstd``; the content is the same.
+        partitions_from: what the first partition folder is named from: 0 as Galexie does, or 2.
     """
 
     ledgers_per_file: int = 1
     files_per_partition: int = 64000
     extension: str = EXTENSION
+    partitions_from: int = 0
 
     def __post_init__(self) -> None:
         """Refuses sizes below 1.
@@ -85,12 +87,11 @@ class LakeLayout:
         return self._file(self.folder_of(ledger), first, first + self.ledgers_per_file - 1)
 
     def names_of(self, file: LakeFile) -> tuple[LakeFile, ...]:
-        """The file under every name it may have: the first one, and its folder, may be named from 0 or from 2."""
+        """The file under every name it may have: the first one may be named from 0 or from 2."""
         if file.first >= FIRST_CLOSED_LEDGER or file.last <= FIRST_CLOSED_LEDGER:
             return (file,)
-        folder = self.folder_of(0)
-        folders = (folder, folder.replace("FFFFFFFF--0-", "FFFFFFFD--2-")) if folder else ("",)
-        return tuple(self._file(each, first, file.last) for each in folders for first in (0, FIRST_CLOSED_LEDGER))
+        folder = self.folder_of(file.last)
+        return tuple(self._file(folder, first, file.last) for first in (0, FIRST_CLOSED_LEDGER))
 
     def files(self, ledgers: LedgerRange) -> Iterator[LakeFile]:
         """The files that together hold a range, ascending."""
@@ -104,7 +105,9 @@ class LakeLayout:
         if self.files_per_partition == 1:
             return ""
         first = ledger // self.partition_ledgers * self.partition_ledgers
-        return f"{UINT32_MAX - first:08X}--{first}-{first + self.partition_ledgers - 1}/"
+        last = first + self.partition_ledgers - 1
+        first = max(first, self.partitions_from)
+        return f"{UINT32_MAX - first:08X}--{first}-{last}/"
 
     def parse(self, path: str) -> LakeFile | None:
         """The file that a path of this lake names; None if it is none of the lake's, such as the manifest.
@@ -188,11 +191,12 @@ def infer_layout(folders: Iterable[str], paths: Iterable[str], source: str) -> L
     Raises:
         LakeConflictError: the names fit no single layout.
     """
-    sizes = {int(match[3]) - _even_start(int(match[2])) + 1 for match in map(_PARTITION.fullmatch, folders) if match}
+    spans = [(int(match[2]), int(match[3])) for match in map(_PARTITION.fullmatch, folders) if match]
+    sizes = {last - _on_grid(first) + 1 for first, last in spans}
     files = [match for match in (_FILE.fullmatch(path.rpartition("/")[2]) for path in paths) if match]
     if not files:
         return None
-    per_file = {int(match[3] or match[2]) - _first_start(match) + 1 for match in files}
+    per_file = {_ledgers_of(match) for match in files}
     extensions = {match[4] for match in files}
     if len(per_file) > 1 or len(sizes) > 1 or len(extensions) > 1:
         raise LakeConflictError(f"{source}: the files' names fit no single layout; give the lake's numbers")
@@ -200,19 +204,25 @@ def infer_layout(folders: Iterable[str], paths: Iterable[str], source: str) -> L
     partition = sizes.pop() if sizes else ledgers
     if partition % ledgers:
         raise LakeConflictError(f"{source}: partitions of {partition} ledgers do not hold whole files of {ledgers}")
-    return LakeLayout(ledgers, partition // ledgers, extensions.pop())
+    start = FIRST_CLOSED_LEDGER if any(first == FIRST_CLOSED_LEDGER for first, _ in spans) else 0
+    return LakeLayout(ledgers, partition // ledgers, extensions.pop(), start)
 
 
-def extension_of(name: str) -> str | None:
-    """``zst`` or ``zstd`` if that is the name of a lake's file, else None."""
-    match = _FILE.fullmatch(name.rpartition("/")[2])
-    return match[4] if match else None
+def is_partition(folder: str) -> bool:
+    """Whether that is the name of a partition folder."""
+    return _PARTITION.fullmatch(folder) is not None
 
 
-def _even_start(first: int) -> int:
+def is_ledger_file(name: str) -> bool:
+    """Whether that is the name of a file of ledgers."""
+    return _FILE.fullmatch(name) is not None
+
+
+def _on_grid(first: int) -> int:
+    """What a name counts from on the grid: the one from 2 stands for the one from 0."""
     return 0 if first == FIRST_CLOSED_LEDGER else first
 
 
-def _first_start(match: re.Match[str]) -> int:
-    """Where a file's ledgers start on the grid: a name from 2 with an end is the first file of the lake."""
-    return _even_start(int(match[2])) if match[3] else int(match[2])
+def _ledgers_of(match: re.Match[str]) -> int:
+    """How many ledgers a file name speaks of; without an end it is one."""
+    return int(match[3]) - _on_grid(int(match[2])) + 1 if match[3] else 1
