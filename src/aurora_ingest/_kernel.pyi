@@ -38,6 +38,7 @@ __all__ = [
     "strkey_encode",
     "strkey_encode_array",
     "version",
+    "xdr_split",
     "xdr_to_json",
     "xdr_validate",
 ]
@@ -451,6 +452,9 @@ def xdr_validate(type_name: str, data: bytes, max_depth: int = ...) -> None:
         XdrError: they are not.
         KeyError: there is no such type.
     """
+
+def xdr_split(type_name: str, data: bytes, max_depth: int = ...) -> list[bytes]:
+    """Cut values of one XDR type that stand one after another into their bytes. Raises as xdr_validate."""
 
 def xdr_to_json(type_name: str, data: bytes, max_depth: int = ...) -> str:
     """Return the SEP-51 JSON of one value. Raises as xdr_validate."""

@@ -68,6 +68,37 @@ pub fn xdr_validate(py: Python<'_>, type_name: &str, data: &[u8], max_depth: u32
     whole(data, max_depth, skip).map_err(|reject| raise(py, type_name, &reject))
 }
 
+/// Cuts values of one XDR type that stand one after another into their bytes.
+#[pyfunction]
+#[pyo3(signature = (type_name, data, max_depth=DEFAULT_MAX_DEPTH))]
+pub fn xdr_split<'py>(
+    py: Python<'py>,
+    type_name: &str,
+    data: &Bound<'py, PyBytes>,
+    max_depth: u32,
+) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+    let skip = xdr::skip_by_name(type_name).ok_or_else(|| unknown_type(type_name))?;
+    let bytes = data.as_bytes();
+    let mut ends = Vec::new();
+    py.detach(|| {
+        let mut cursor = Cur::with_depth(bytes, max_depth);
+        while cursor.remaining() > 0 {
+            let start = cursor.pos;
+            skip(&mut cursor)?;
+            if cursor.pos == start {
+                return cursor.end("a type of no bytes"); // would go on for ever
+            }
+            ends.push((start, cursor.pos));
+        }
+        Ok(())
+    })
+    .map_err(|reject| raise(py, type_name, &reject))?;
+    Ok(ends
+        .into_iter()
+        .map(|(start, end)| PyBytes::new(py, &bytes[start..end]))
+        .collect())
+}
+
 /// The SEP-51 JSON of one value of an XDR type.
 #[pyfunction]
 #[pyo3(signature = (type_name, data, max_depth=DEFAULT_MAX_DEPTH))]

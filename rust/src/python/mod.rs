@@ -47,6 +47,7 @@ fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(functions::entry_schema, module)?)?;
     module.add_function(wrap_pyfunction!(functions::read_ledger_headers, module)?)?;
     module.add_function(wrap_pyfunction!(functions::xdr_validate, module)?)?;
+    module.add_function(wrap_pyfunction!(functions::xdr_split, module)?)?;
     module.add_function(wrap_pyfunction!(functions::xdr_to_json, module)?)?;
     module.add_function(wrap_pyfunction!(functions::sort_key, module)?)?;
     module.add_function(wrap_pyfunction!(functions::ledger_key_of, module)?)?;
