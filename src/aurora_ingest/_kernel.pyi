@@ -23,6 +23,7 @@ __all__ = [
     "RowError",
     "Segment",
     "XdrError",
+    "base64_encode_array",
     "compact_changes",
     "contract_id_of_asset",
     "copy_rows",
@@ -493,6 +494,13 @@ def strkey_encode_array(kind: str, payloads: _ArrowArrayLike) -> ArrowArray:
 
     Raises:
         ValueError: no such kind, or its payloads have another length.
+        TypeError: another type of array.
+    """
+
+def base64_encode_array(values: _ArrowArrayLike) -> ArrowArray:
+    """Return the base64 texts of an array of binary, or of lists of binary; null stays null.
+
+    Raises:
         TypeError: another type of array.
     """
 

@@ -1,6 +1,7 @@
 //! The Python face of the kernel (`aurora_ingest._kernel`); its truth is `_kernel.pyi`.
 
 mod arrow;
+mod base64;
 mod changes;
 mod copy;
 mod cutter;
@@ -43,6 +44,7 @@ fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(decoder::read_bucket, module)?)?;
     module.add_function(wrap_pyfunction!(changes::compact_changes, module)?)?;
     module.add_function(wrap_pyfunction!(changes::entry_rows, module)?)?;
+    module.add_function(wrap_pyfunction!(base64::base64_encode_array, module)?)?;
     module.add_function(wrap_pyfunction!(copy::copy_rows, module)?)?;
     module.add_function(wrap_pyfunction!(functions::entry_schema, module)?)?;
     module.add_function(wrap_pyfunction!(functions::read_ledger_headers, module)?)?;
