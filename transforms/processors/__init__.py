@@ -25,6 +25,11 @@ from aurora_ingest.transforms.processors.contract_asset_stats import (
 from aurora_ingest.transforms.processors.contract_code import ProcessContractCode
 from aurora_ingest.transforms.processors.contract_data import ProcessContractData
 from aurora_ingest.transforms.processors.exp_asset_stats import ProcessAssetStatPartials, ProcessAssetStats
+from aurora_ingest.transforms.processors.history_contract_events import ProcessHistoryContractEvents
+from aurora_ingest.transforms.processors.history_ledgers import ProcessHistoryLedgers
+from aurora_ingest.transforms.processors.history_operations import ProcessHistoryOperations
+from aurora_ingest.transforms.processors.history_transactions import ProcessHistoryTransactions
+from aurora_ingest.transforms.processors.ledger_entry_changes import ProcessLedgerEntryChanges
 from aurora_ingest.transforms.processors.liquidity_pools import ProcessLiquidityPools
 from aurora_ingest.transforms.processors.offers import ProcessOffers
 from aurora_ingest.transforms.processors.processor import ProcessTable, TableSpec
@@ -32,13 +37,17 @@ from aurora_ingest.transforms.processors.trust_lines import ProcessTrustLines
 from aurora_ingest.transforms.processors.ttl import ProcessTtl, ProcessTtlPartials
 
 __all__ = [
+    "HISTORY_PROCESSORS",
+    "HISTORY_TABLES",
     "PARTIAL_SCHEMAS",
     "PROCESSORS",
     "TABLES",
     "ProcessTable",
     "TableSpec",
     "by_table",
+    "decoded_columns",
     "entry_columns",
+    "history_by_table",
     "sum_partials",
 ]
 
@@ -68,6 +77,18 @@ PROCESSORS: tuple[type[ProcessTable], ...] = (
 
 TABLES: tuple[str, ...] = tuple(process.spec.name for process in PROCESSORS if not process.spec.is_partial)
 """Names of all tables in the order of the chain."""
+
+HISTORY_PROCESSORS: tuple[type[ProcessTable], ...] = (
+    ProcessHistoryLedgers,
+    ProcessHistoryTransactions,
+    ProcessHistoryOperations,
+    ProcessHistoryContractEvents,
+    ProcessLedgerEntryChanges,
+)
+"""The processors of closed ledgers, in the order of the chain."""
+
+HISTORY_TABLES: tuple[str, ...] = tuple(process.spec.name for process in HISTORY_PROCESSORS)
+"""Names of the history tables in the order of the chain."""
 
 PARTIAL_SCHEMAS: dict[str, pa.Schema] = {
     process.spec.name.removeprefix(PARTIAL_PREFIX): process.spec.schema
@@ -115,11 +136,44 @@ def entry_columns(tables: Iterable[str]) -> dict[str, tuple[str, ...]]:
     Raises:
         UsageError: there is no such table.
     """
+    return _columns_of(by_table(tables))
+
+
+def history_by_table(names: Iterable[str]) -> tuple[type[ProcessTable], ...]:
+    """Return the processors that make these history tables, in chain order.
+
+    Args:
+        names: names out of HISTORY_TABLES, in any order.
+
+    Raises:
+        UsageError: there is no such table.
+    """
+    wanted = set(names)
+    unknown = wanted - set(HISTORY_TABLES)
+    if unknown:
+        message = f"unknown history table {min(unknown)}; known are {', '.join(HISTORY_TABLES)}"
+        raise UsageError(message)
+    return tuple(process for process in HISTORY_PROCESSORS if process.spec.name in wanted)
+
+
+def decoded_columns(tables: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return the columns of the kernel's LedgerDecoder that these history tables read, by its table.
+
+    Args:
+        tables: names out of HISTORY_TABLES, in any order.
+
+    Raises:
+        UsageError: there is no such table.
+    """
+    return _columns_of(history_by_table(tables))
+
+
+def _columns_of(processors: Iterable[type[ProcessTable]]) -> dict[str, tuple[str, ...]]:
     columns: dict[str, dict[str, None]] = {}
-    for process in by_table(tables):
-        for entry_table, names in process.spec.columns.items():
-            columns.setdefault(entry_table, {}).update(dict.fromkeys(names))
-    return {entry_table: tuple(names) for entry_table, names in columns.items()}
+    for process in processors:
+        for table, names in process.spec.columns.items():
+            columns.setdefault(table, {}).update(dict.fromkeys(names))
+    return {table: tuple(names) for table, names in columns.items()}
 
 
 def sum_partials(name: str, batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:

@@ -10,9 +10,9 @@ import apache_beam as beam
 import pyarrow as pa
 
 from aurora_ingest.errors import StateError
-from aurora_ingest.transforms.ledger_unit import PARTIAL_PREFIX, PARTITION, RANGE, TOTALS, LedgerUnit
+from aurora_ingest.transforms.ledger_unit import CHUNK, PARTIAL_PREFIX, PARTITION, RANGE, TOTALS, LedgerUnit
 
-STAGES = (RANGE, PARTITION, TOTALS)
+STAGES = (RANGE, PARTITION, TOTALS, CHUNK)
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,11 @@ class TableSpec:
         schema: exact Arrow schema of the rows.
         primary_key: columns that identify a row; empty for partial rows.
         stage: kind of the units that the rows are made from.
-        columns: columns of the kernel's entry tables that ``rows`` reads, by entry table.
+        columns: columns of the kernel's entry tables that ``rows`` reads, by entry table; in stage ``chunk`` those of
+            the tables of its LedgerDecoder.
         rows: makes the unit's rows; no side effects.
         needs: partial tables that earlier stages must have put aside.
+        row_group_rows: rows of a row group in Parquet; fewer where rows are wide.
     """
 
     name: str
@@ -36,6 +38,7 @@ class TableSpec:
     columns: Mapping[str, tuple[str, ...]]
     rows: Callable[[LedgerUnit], pa.RecordBatch]
     needs: tuple[str, ...] = ()
+    row_group_rows: int = 65_536
 
     def __post_init__(self) -> None:
         """Check the names.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import decimal
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import pyarrow as pa
@@ -12,11 +13,13 @@ from sqlalchemy.dialects import postgresql
 
 from aurora_ingest import _kernel
 from aurora_ingest.db.engine import is_postgres
+from aurora_ingest.db.history_tables import HISTORY_TABLES
 from aurora_ingest.db.tables import STATE_TABLES
 from aurora_ingest.errors import RowRejectedError
 
 COPY_ROWS: Final = 16_384
 """Rows of one piece of a COPY stream: some megabytes, so that memory does not follow the batch."""
+_TABLES: Final = {**STATE_TABLES, **HISTORY_TABLES}
 _INT64 = range(-(2**63), 2**63)
 _POSTGRES = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's dialects are untyped
 
@@ -26,7 +29,7 @@ def load_batch(connection: sa.Connection, table_name: str, batch: pa.RecordBatch
 
     Args:
         connection: in a transaction.
-        table_name: a state table, which gives the types.
+        table_name: a table of state or history, which gives the types.
         batch: columns named as the table's.
         into: the table that is written, if it is another one of the same shape.
 
@@ -38,7 +41,7 @@ def load_batch(connection: sa.Connection, table_name: str, batch: pa.RecordBatch
     """
     if batch.num_rows == 0:
         return 0
-    table = STATE_TABLES[table_name]
+    table = _TABLES[table_name]
     target = into or table_name
     try:
         if is_postgres(connection):
@@ -86,12 +89,27 @@ def _rows(batch: pa.RecordBatch, texts: set[str]) -> Iterator[tuple[Any, ...]]:
             values = [None if value is None else _digits(value) for value in values]
         elif pa.types.is_uint64(column.type):
             _check_range(name, values)
+        elif pa.types.is_list(column.type):
+            values = [None if value is None else json.dumps(value, ensure_ascii=False) for value in values]
+        elif pa.types.is_struct(column.type):
+            values = [None if value is None else _range_text(value) for value in values]
+        elif pa.types.is_timestamp(column.type):
+            # SQLite has no type for times; its functions and SQLAlchemy read this text.
+            values = column.cast(pa.timestamp("s")).cast(pa.string()).to_pylist()
         columns.append(values)
     return zip(*columns, strict=True)
 
 
 def _digits(value: decimal.Decimal) -> str:
     return f"{value:f}"
+
+
+def _range_text(bounds: Mapping[str, int | None]) -> str:
+    """Returns a range as PostgreSQL prints it."""
+    lower, upper = bounds["lower"], bounds["upper"]
+    if lower is not None and upper is not None and lower >= upper:
+        return "empty"
+    return f"{'(' if lower is None else f'[{lower}'},{'' if upper is None else upper})"
 
 
 def _check_range(name: str, values: list[int | None]) -> None:
