@@ -20,6 +20,7 @@
     │   └── HashMismatchError         a hash differs from what proves it
     ├── BucketError                   a bucket's bytes break the format or the merge rules
     ├── StateError                    rows contradict each other
+    │   ├── ContradictoryChangesError two changes of one ledger cannot both have happened
     │   └── RowRejectedError          a value that the target column cannot hold
     ├── DatabaseError                 the target database is not in a usable state
     │   ├── MigrationError            schema missing, too old, too new, or Horizon's own
@@ -153,6 +154,20 @@ class BucketError(AuroraError):
 
 class StateError(AuroraError):
     """Ledger entries or rows contradict each other."""
+
+
+class ContradictoryChangesError(StateError):
+    """Two changes of one ledger cannot both have happened, or are of two ledgers.
+
+    Attributes:
+        first: number of the earlier change in its ledger, from 0.
+        second: number of the later one; the same if a change contradicts its own form.
+    """
+
+    def __init__(self, message: str, *, first: int, second: int) -> None:
+        super().__init__(message)
+        self.first = first
+        self.second = second
 
 
 class RowRejectedError(StateError):
