@@ -62,6 +62,17 @@ def choose_engine(flags: Sequence[str]) -> Engine:
     return Engine(runner, distributed=True, options=options)
 
 
+def worker_flags(engine: Engine, workers: int, flags: Sequence[str]) -> tuple[str, ...]:
+    """Returns Beam's flags with those that give the local engine so many workers, as threads of this process.
+
+    Flags that name workers themselves, and other engines, are left as they are.
+    """
+    named = any(flag.startswith(("--direct_num_workers", "--direct_running_mode")) for flag in flags)
+    if workers == 1 or named or engine.name != local.FN_API_RUNNER:
+        return tuple(flags)
+    return (*flags, f"--direct_num_workers={workers}", "--direct_running_mode=multi_threading")
+
+
 def steps(graph: Callable[[beam.Pipeline], object], engine: Engine) -> list[str]:
     """Builds `graph` without running it and returns the names of its outermost steps, in the order of the graph."""
 

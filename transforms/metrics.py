@@ -63,7 +63,26 @@ class BuildFinished:
     rows: Mapping[str, int] = field(default_factory=dict)
 
 
-ProgressEvent = BuildStarted | BucketProgress | RangeFinished | PublishStarted | BuildFinished
+@dataclass(frozen=True)
+class LedgersRead:
+    """Some more closed ledgers were read and decoded; `raw_bytes` is their size as XDR."""
+
+    ledgers: int
+    raw_bytes: int
+
+
+@dataclass(frozen=True)
+class ChunkFinished:
+    """The ledgers `first` to `last` are written and visible; `rows` are their rows by table."""
+
+    first: int
+    last: int
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+
+ProgressEvent = (
+    BuildStarted | BucketProgress | RangeFinished | PublishStarted | BuildFinished | LedgersRead | ChunkFinished
+)
 Listener = Callable[[ProgressEvent], None]
 
 _SECONDS_BETWEEN_EVENTS = 0.2
