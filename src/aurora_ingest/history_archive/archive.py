@@ -80,7 +80,7 @@ class HistoryArchive:
             NetworkMismatchError: it is of another network.
         """
         path = self.network.root_path
-        return self._document(path, MAX_STATE_BYTES, lambda data: self._state_of_network(data, path))
+        return self.document(path, MAX_STATE_BYTES, lambda data: self._state_of_network(data, path))
 
     def latest_checkpoint(self) -> int:
         """The newest checkpoint.
@@ -129,7 +129,7 @@ class HistoryArchive:
             return state
 
         try:
-            return self._document(path, MAX_STATE_BYTES, read)
+            return self.document(path, MAX_STATE_BYTES, read)
         except ArchiveFileMissingError as error:
             raise ArchiveFileMissingError(f"{error}; {self._newest()}", mirrors=error.mirrors) from error
 
@@ -191,7 +191,7 @@ class HistoryArchive:
                 check(headers)
             return batch, headers
 
-        return self._document(path, _MAX_LEDGER_FILE, read)
+        return self.document(path, _MAX_LEDGER_FILE, read)
 
     def verify_checkpoint(self, checkpoint: int, trusted: tuple[int, str] | None = None) -> VerifiedCheckpoint:
         """Proves a checkpoint's bucket list by its ledger header, and that by a trusted ledger if one is given.
@@ -247,7 +247,19 @@ class HistoryArchive:
         return self._buckets.sizes(names)
 
     # --- Small files --------------------------------------------------------------------------------------------------
-    def _document(self, path: str, limit: int, parse: Callable[[bytes], _T]) -> _T:
+    def document(self, path: str, limit: int, parse: Callable[[bytes], _T]) -> _T:
+        """What ``parse`` makes of a file that is read whole.
+
+        Args:
+            path: relative to the archive.
+            limit: bytes above which the file is refused.
+            parse: reads and judges one mirror's copy; raises `ArchiveError` or `TrustError` to have the next one asked.
+
+        Raises:
+            ArchiveError: no mirror has a right copy; of the kind that fits.
+            TrustError: likewise.
+        """
+
         def read(storage: Storage) -> _T:
             opened = storage.open(path)
             source = opened.source if storage.local else WatchedSource(opened.source, self.retry)
@@ -258,6 +270,11 @@ class HistoryArchive:
             return parse(data)
 
         return self._mirrors.fetch(path, read)
+
+    def lacks(self, path: str) -> bool:
+        """Whether it is known without asking a network that no mirror has the file; never fails."""
+        storages = self._mirrors.storages
+        return all(storage.local and storage.size(path) is None for storage in storages)
 
 
 def _chunks(source: ByteSource, limit: int) -> Iterator[bytes]:

@@ -71,7 +71,7 @@ class DataLake:
         files = self.index.layout.files(ledgers)
         done = ledgers.first - 1
         try:
-            for file, data in prefetched(files, self.index.fetch, options.workers, options.buffer_bytes):
+            for file, data in prefetched(files, self.index.fetch, len, options.workers, options.buffer_bytes):
                 for raw in self._ledgers(file, data, ledgers):
                     yield raw
                     done = raw.sequence

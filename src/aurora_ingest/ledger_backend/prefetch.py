@@ -8,11 +8,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 _T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
 def prefetched(
-    items: Iterable[_T], fetch: Callable[[_T], bytes], workers: int, buffer_bytes: int
-) -> Iterator[tuple[_T, bytes]]:
+    items: Iterable[_T], fetch: Callable[[_T], _R], size: Callable[[_R], int], workers: int, buffer_bytes: int
+) -> Iterator[tuple[_T, _R]]:
     """Fetches items ahead of their turn.
 
     At most ``workers`` fetches are under way; none is begun while finished ones of more than ``buffer_bytes`` wait, so
@@ -21,18 +22,19 @@ def prefetched(
     Args:
         items: what to fetch, in order.
         fetch: gets one; called in threads.
+        size: bytes of what was fetched.
         workers: fetches at the same time.
         buffer_bytes: bytes of finished items that may wait.
 
     Yields:
-        each item with its bytes, in order; the error of a failed fetch is raised in its item's turn.
+        each item with what was fetched, in order; the error of a failed fetch is raised in its item's turn.
     """
     source = iter(items)
-    waiting: deque[tuple[_T, Future[bytes]]] = deque()
+    waiting: deque[tuple[_T, Future[_R]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="ledgers")
     try:
         while True:
-            while _may_begin(waiting, workers, buffer_bytes):
+            while _may_begin(waiting, size, workers, buffer_bytes):
                 try:
                     item = next(source)
                 except StopIteration:
@@ -47,8 +49,10 @@ def prefetched(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _may_begin(waiting: deque[tuple[_T, Future[bytes]]], workers: int, buffer_bytes: int) -> bool:
+def _may_begin(
+    waiting: deque[tuple[_T, Future[_R]]], size: Callable[[_R], int], workers: int, buffer_bytes: int
+) -> bool:
     finished = [future for _, future in waiting if future.done()]
     if len(waiting) - len(finished) >= workers:
         return False
-    return sum(len(future.result()) for future in finished if future.exception() is None) <= buffer_bytes
+    return sum(size(future.result()) for future in finished if future.exception() is None) <= buffer_bytes
