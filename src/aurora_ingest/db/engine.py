@@ -58,7 +58,12 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
             yield writer
 
 
-def _engine(url: str) -> sa.Engine:
+def address_of(url: str) -> sa.URL:
+    """Reads a database's address, with psycopg as PostgreSQL's driver unless another is named.
+
+    Raises:
+        UsageError: it cannot be read, or is of another kind of database.
+    """
     try:
         address = sa.make_url(url)
     except ArgumentError as error:
@@ -67,13 +72,18 @@ def _engine(url: str) -> sa.Engine:
         ) from error
     if address.drivername in {"postgresql", "postgres"}:
         address = address.set(drivername="postgresql+psycopg")
+    if address.get_backend_name() not in {"sqlite", "postgresql"}:
+        raise UsageError(f"database kind {address.drivername!r} is unknown; expected postgresql:// or sqlite:///")
+    return address
+
+
+def _engine(url: str) -> sa.Engine:
+    address = address_of(url)
     if address.get_backend_name() == "sqlite":
         engine = sa.create_engine(address, connect_args={"check_same_thread": False, "timeout": _SQLITE_BUSY_SECONDS})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    if address.get_backend_name() != "postgresql":
-        raise UsageError(f"database kind {address.drivername!r} is unknown; expected postgresql:// or sqlite:///")
     try:
         return sa.create_engine(address, pool_pre_ping=True)
     except NoSuchModuleError as error:
