@@ -13,13 +13,14 @@ from sqlalchemy.dialects import postgresql
 
 from aurora_ingest import _kernel
 from aurora_ingest.db.engine import is_postgres
+from aurora_ingest.db.history_books import ingest_ledger_counts
 from aurora_ingest.db.history_tables import HISTORY_TABLES
 from aurora_ingest.db.tables import STATE_TABLES
 from aurora_ingest.errors import RowRejectedError
 
 COPY_ROWS: Final = 16_384
 """Rows of one piece of a COPY stream: some megabytes, so that memory does not follow the batch."""
-_TABLES: Final = {**STATE_TABLES, **HISTORY_TABLES}
+_TABLES: Final = {**STATE_TABLES, **HISTORY_TABLES, ingest_ledger_counts.name: ingest_ledger_counts}
 _INT64 = range(-(2**63), 2**63)
 _POSTGRES = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's dialects are untyped
 

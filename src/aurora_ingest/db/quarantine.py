@@ -1,0 +1,179 @@
+"""Records that could not be stored: finding them in a batch, keeping them, and giving them back."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import psycopg
+import pyarrow as pa
+import sqlalchemy as sa
+
+from aurora_ingest import _kernel
+from aurora_ingest.db.history_books import ingest_quarantine
+from aurora_ingest.db.load import load_batch
+from aurora_ingest.errors import RowRejectedError
+from aurora_ingest.ledger.ledger_range import LedgerRange
+
+LEDGER: Final = "ledger"
+ROW: Final = "row"
+_CLASSES_OF_ROWS: Final = ("22", "23", "54", "P0")
+"""SQLSTATE classes that a row causes: data, integrity, a limit such as an index entry's size, a trigger's own error."""
+
+
+@dataclass(frozen=True)
+class RefusedRow:
+    """A row that the database refused: its number in the batch, and why."""
+
+    row: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """One record in quarantine.
+
+    Attributes:
+        ledger: ledger it belongs to.
+        table: table it was meant for.
+        kind: ``ledger`` or ``row``.
+        position: number of the row among the table's rows of its ledger, from 0; 0 for a ledger.
+        raw: the LedgerCloseMeta, or an Arrow IPC stream with the one row.
+        has_meta: False if the ledger came from a source without transaction metas.
+        reason: why it was refused.
+    """
+
+    ledger: int
+    table: str
+    kind: str
+    position: int
+    raw: bytes
+    has_meta: bool
+    reason: str
+
+
+def load_all(connection: sa.Connection, table: str, batch: pa.RecordBatch) -> None:
+    """Writes all rows of a batch, or none.
+
+    Raises:
+        RowRejectedError: the database refused a row; the transaction is lost.
+    """
+    try:
+        load_batch(connection, table, batch)
+    except (psycopg.Error, sqlite3.Error) as error:
+        if not _is_of_a_row(error):
+            raise
+        raise RowRejectedError(f"table {table}: {_first_line(error)}") from error
+
+
+def load_good(connection: sa.Connection, table: str, batch: pa.RecordBatch) -> list[RefusedRow]:
+    """Writes the rows of a batch that the database takes, and finds the others by halving the batch under savepoints.
+
+    Args:
+        connection: in a transaction that writes.
+        table: the table.
+        batch: its rows.
+
+    Returns:
+        The refused rows in their order; all others are written.
+    """
+    refused: list[RefusedRow] = []
+    waiting = [(0, batch.num_rows)]
+    while waiting:
+        first, end = waiting.pop()
+        if first >= end:
+            continue
+        savepoint = connection.begin_nested()
+        try:
+            load_batch(connection, table, batch.slice(first, end - first))
+        except (RowRejectedError, psycopg.Error, sqlite3.Error) as error:
+            savepoint.rollback()
+            if not _is_of_a_row(error):
+                raise
+            if end - first == 1:
+                refused.append(RefusedRow(first, _first_line(error)))
+                continue
+            middle = (first + end) // 2
+            waiting += [(middle, end), (first, middle)]
+        else:
+            savepoint.commit()
+    return refused
+
+
+def forget(connection: sa.Connection, ledgers: LedgerRange, tables: Iterable[str]) -> None:
+    """Removes what is in quarantine of these ledgers and tables."""
+    held = ingest_quarantine
+    inside = held.c.ledger_sequence.between(ledgers.first, ledgers.last) & held.c.table_name.in_(list(tables))
+    connection.execute(sa.delete(held).where(inside))
+
+
+def put(connection: sa.Connection, records: Iterable[Quarantined]) -> int:
+    """Puts records into quarantine and returns how many."""
+    rows = [
+        {
+            "ledger_sequence": record.ledger,
+            "table_name": record.table,
+            "kind": record.kind,
+            "position": record.position,
+            "raw": record.raw,
+            "has_meta": record.has_meta,
+            "reason": record.reason,
+        }
+        for record in records
+    ]
+    if rows:
+        connection.execute(sa.insert(ingest_quarantine), rows)
+    return len(rows)
+
+
+def take_out(connection: sa.Connection, records: Iterable[Quarantined]) -> None:
+    """Removes records from quarantine."""
+    columns = ingest_quarantine.c
+    for record in records:
+        this = (
+            (columns.ledger_sequence == record.ledger)
+            & (columns.table_name == record.table)
+            & (columns.kind == record.kind)
+            & (columns.position == record.position)
+        )
+        connection.execute(sa.delete(ingest_quarantine).where(this))
+
+
+def row_of(record: Quarantined) -> pa.RecordBatch:
+    """Returns the one row of a record of kind ``row``."""
+    with pa.ipc.open_stream(pa.py_buffer(record.raw)) as reader:
+        return reader.read_next_batch()
+
+
+def held(connection: sa.Connection, ledgers: LedgerRange | None = None) -> Iterator[Quarantined]:
+    """Yields what is in quarantine, in the order of ledgers, kinds, tables and positions.
+
+    Args:
+        connection: in a transaction.
+        ledgers: only these, or None for all.
+    """
+    columns = ingest_quarantine.c
+    query = sa.select(ingest_quarantine).order_by(
+        columns.ledger_sequence, columns.kind, columns.table_name, columns.position
+    )
+    if ledgers is not None:
+        query = query.where(columns.ledger_sequence.between(ledgers.first, ledgers.last))
+    for row in connection.execute(query):
+        yield Quarantined(
+            row.ledger_sequence, row.table_name, row.kind, row.position, bytes(row.raw), row.has_meta, row.reason
+        )
+
+
+def _is_of_a_row(error: Exception) -> bool:
+    """Tells an error that one row causes from one of the database itself, such as a full disk."""
+    if isinstance(error, psycopg.Error):
+        return (error.sqlstate or "").startswith(_CLASSES_OF_ROWS)
+    if isinstance(error, sqlite3.Error):
+        return isinstance(error, (sqlite3.IntegrityError, sqlite3.DataError))
+    return isinstance(error.__cause__, (_kernel.RowError, OverflowError))
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
