@@ -1,0 +1,83 @@
+"""The slices of a chunk on their way through the chain: which chunk, in which order, and whose failure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from sqlalchemy.exc import SQLAlchemyError
+
+from aurora_ingest.errors import AuroraError, DatabaseError, StateError
+from aurora_ingest.ledger.ledger_range import LedgerRange
+from aurora_ingest.transforms.ledger_unit import CHUNK, LedgerUnit
+
+
+def chunk_of(unit: LedgerUnit) -> LedgerRange:
+    """Return the chunk that a unit is a slice of.
+
+    Raises:
+        StateError: the unit is no slice of a chunk.
+    """
+    if unit.kind != CHUNK or unit.chunk is None:
+        message = f"unit {unit.kind} {unit.index} is no slice of a chunk of ledgers"
+        raise StateError(message)
+    return LedgerRange(*unit.chunk)
+
+
+class ChunkOrder:
+    """Sees to it that a writer gets the slices of one chunk after the other, each whole and in order."""
+
+    def __init__(self) -> None:
+        self._chunk: LedgerRange | None = None
+        self._next = 0
+        self._ledger = 0
+
+    def take(self, unit: LedgerUnit) -> LedgerRange:
+        """Return the unit's chunk.
+
+        Raises:
+            StateError: the slice is not the one that has to come now.
+        """
+        chunk = chunk_of(unit)
+        expected = (self._chunk, self._next, self._ledger) if self._chunk else (chunk, 0, chunk.first)
+        if (chunk, unit.index, unit.first_ledger) != expected:
+            message = (
+                f"chunk {chunk}: slice {unit.index} from ledger {unit.first_ledger} came, expected slice "
+                f"{expected[1]} from ledger {expected[2]} of chunk {expected[0]}"
+            )
+            raise StateError(message)
+        self._chunk, self._next, self._ledger = chunk, unit.index + 1, unit.last_ledger + 1
+        if unit.last:
+            self._chunk = None
+            if unit.last_ledger != chunk.last:
+                message = f"chunk {chunk}: its last slice ends at ledger {unit.last_ledger}"
+                raise StateError(message)
+        return chunk
+
+    def end(self) -> None:
+        """Tell that nothing more comes.
+
+        Raises:
+            StateError: a chunk is not whole.
+        """
+        if self._chunk is not None:
+            message = f"chunk {self._chunk}: the bundle ended before slice {self._next}; the chunk was dropped"
+            self._chunk = None
+            raise StateError(message)
+
+
+@contextmanager
+def named(chunk: LedgerRange) -> Iterator[None]:
+    """Put the chunk's name before the message of an error; errors of the database become ours."""
+    place = f"chunk {chunk}: "
+    try:
+        yield
+    except AuroraError as error:
+        if error.args and not str(error.args[0]).startswith(place):
+            error.args = (f"{place}{error.args[0]}", *error.args[1:])
+        raise
+    except (SQLAlchemyError, psycopg.Error) as error:
+        reason = next(iter(str(getattr(error, "orig", None) or error).strip().splitlines()), type(error).__name__)
+        message = f"{place}the database failed: {reason}"
+        raise DatabaseError(message) from error

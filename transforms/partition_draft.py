@@ -1,0 +1,216 @@
+"""One partition of a Parquet history in the making: new rows of a chunk between the old rows of its other ledgers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from aurora_ingest.db.history import COUNTS_SCHEMA, ledger_bounds
+from aurora_ingest.ledger.ledger_range import LedgerRange
+from aurora_ingest.transforms.history_dataset import (
+    COUNTS,
+    PART,
+    QUARANTINE,
+    HistoryDataset,
+    PartFile,
+    TableInPartition,
+    joined_spans,
+    locked,
+    require_version,
+    roll_forward,
+    write_whole,
+)
+from aurora_ingest.transforms.ledger_counts import (
+    QUARANTINE_SCHEMA,
+    ledger_counts,
+    quarantine_batch,
+    quarantined_ledgers,
+)
+from aurora_ingest.transforms.ledger_unit import LedgerUnit
+from aurora_ingest.transforms.processors import TableSpec
+from aurora_ingest.transforms.row_group_file import RowGroupFile, read_between
+
+_COUNT_ROWS: Final = 65_536
+_QUARANTINE_ROWS: Final = 64
+_LOWEST: Final = -(1 << 63)
+_HIGHEST: Final = (1 << 63) - 1
+
+
+class _Output:
+    """One file: the old rows before the chunk, the chunk's rows, the old rows after it."""
+
+    def __init__(
+        self, root: Path, path: str, draft: Path, schema: pa.Schema, group_rows: int, bounds: tuple[str, int, int]
+    ) -> None:
+        self.path = path
+        self.draft = draft
+        self._former = root / path
+        self._column, self._least, self._greatest = bounds
+        self._keeps = False
+        self._file = RowGroupFile(draft, schema, group_rows)
+
+    def begin(self, *, keep: bool) -> None:
+        """Takes over the rows before the chunk."""
+        self._keeps = keep and self._former.exists()
+        self._take(_LOWEST, self._least - 1)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Appends rows of the chunk."""
+        self._file.write(batch)
+
+    def end(self) -> PartFile:
+        """Takes over the rows after the chunk and closes the file."""
+        self._take(self._greatest + 1, _HIGHEST)
+        size, digest = self._file.close()
+        return PartFile(self.path, self._file.rows, size, digest)
+
+    def abandon(self) -> None:
+        """Gives the draft up."""
+        self._file.abandon()
+
+    def _take(self, least: int, greatest: int) -> None:
+        if self._keeps:
+            for batch in read_between(self._former, self._column, least, greatest):
+                self._file.write(batch)
+
+
+class PartitionDraft:
+    """The files that replace those of one partition, together; nothing is visible before ``publish``.
+
+    It holds the partition's lock from the start to ``publish`` or ``close``. What a crash left of an earlier draft
+    is finished if it was ready, else dropped.
+    """
+
+    def __init__(self, dataset: HistoryDataset, chunk: LedgerRange, specs: Sequence[TableSpec]) -> None:
+        """Opens the drafts and takes over the rows of ledgers before the chunk.
+
+        Args:
+            dataset: where the partition belongs.
+            chunk: ledgers whose rows will be written, inside one partition.
+            specs: the tables.
+
+        Raises:
+            DatabaseError: rows to be kept were made by other rules.
+        """
+        partition = dataset.partition_of(chunk)
+        name = dataset.name_of(partition)
+        self._dataset, self._chunk, self._specs = dataset, chunk, tuple(specs)
+        self._partition = partition
+        self._root = Path(dataset.root)
+        self._folder = dataset.work / name
+        self._outputs: dict[str, tuple[_Output, _Output, _Output]] = {}
+        self._rows = dict.fromkeys((spec.name for spec in specs), 0)
+        self._quarantined = dict(self._rows)
+        self._stack = ExitStack()
+        self._stack.enter_context(locked(self._folder / "lock"))
+        try:
+            roll_forward(self._root, self._folder / "ready.json")
+            for left in self._folder.glob("*.draft"):
+                left.unlink()
+            self._former = dataset.read_partition(partition)
+            for spec in self._specs:
+                self._open(spec, name)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, spec: TableSpec, name: str) -> None:
+        keep = self._keeps_others(spec.name)
+        if keep:
+            require_version(self._former, spec.name, self._dataset.version)
+        by_sequence = ("ledger_sequence", self._chunk.first, self._chunk.last)
+        draft = self._folder / spec.name
+        shapes = (
+            (f"{spec.name}/{name}/{PART}", "", spec.schema, spec.row_group_rows, ledger_bounds(spec.name, self._chunk)),
+            (f"{COUNTS}/{name}/{spec.name}.parquet", ".counts", COUNTS_SCHEMA, _COUNT_ROWS, by_sequence),
+            (f"{QUARANTINE}/{name}/{spec.name}.parquet", ".bad", QUARANTINE_SCHEMA, _QUARANTINE_ROWS, by_sequence),
+        )
+        data, counts, bad = (
+            _Output(self._root, path, Path(f"{draft}{end}.draft"), *shape) for path, end, *shape in shapes
+        )
+        for output in (data, counts, bad):
+            self._stack.callback(output.abandon)
+            output.begin(keep=keep)
+        self._outputs[spec.name] = (data, counts, bad)
+
+    def _keeps_others(self, table: str) -> bool:
+        held = self._former.tables.get(table)
+        spans = () if held is None else held.ledgers
+        return any(first < self._chunk.first or last > self._chunk.last for first, last, _ in spans)
+
+    def write(self, unit: LedgerUnit) -> None:
+        """Appends the rows of the chunk's next slice.
+
+        Raises:
+            StateError: rows got lost on their way.
+        """
+        for spec in self._specs:
+            data, counts, bad = self._outputs[spec.name]
+            batch = unit.tables[spec.name]
+            data.write(batch)
+            counts.write(ledger_counts(unit, spec))
+            refused = quarantined_ledgers(unit, spec.name)
+            bad.write(quarantine_batch(refused))
+            self._rows[spec.name] += batch.num_rows
+            self._quarantined[spec.name] += len(refused)
+
+    def publish(self, *, mended: bool = False) -> dict[str, int]:
+        """Puts the new files in the place of the old ones.
+
+        From the moment that the journal is there a crash leaves work that the next run finishes; before, it leaves
+        the old files.
+
+        Args:
+            mended: the chunk was there and only rows that it lacked were added; what it came from stays the same.
+
+        Returns:
+            the chunk's rows by table, with those in quarantine.
+        """
+        files: list[tuple[str, str]] = []
+        removed: list[str] = []
+        tables = dict(self._former.tables)
+        for name, (data, counts, bad) in self._outputs.items():
+            parts = [(output, output.end()) for output in (data, counts, bad)]
+            if parts[-1][1].rows == 0:
+                removed.append(bad.path)
+                bad.draft.unlink()
+                parts.pop()
+            files += [(output.draft.name, part.path) for output, part in parts]
+            tables[name] = TableInPartition(
+                ledgers=tables[name].ledgers if mended else self._covered(name),
+                version=self._dataset.version,
+                quarantined=sum(part.rows for _, part in parts[2:]),
+                files=tuple(part for _, part in parts),
+            )
+        manifest = replace(self._former, tables=dict(sorted(tables.items())))
+        journal = {
+            "files": files,
+            "removed": removed,
+            "manifest": str(self._dataset.manifest_of(self._partition).relative_to(self._root)),
+            "text": manifest.to_bytes().decode(),
+        }
+        ready = self._folder / "ready.json"
+        write_whole(ready, json.dumps(journal).encode())
+        roll_forward(self._root, ready)
+        self.close()
+        return {**self._rows, QUARANTINE: sum(self._quarantined.values())}
+
+    def _covered(self, table: str) -> tuple[tuple[int, int, str], ...]:
+        held = self._former.tables.get(table)
+        spans = [(self._chunk.first, self._chunk.last, self._dataset.source)]
+        for first, last, source in () if held is None else held.ledgers:
+            if first < self._chunk.first:
+                spans.append((first, min(last, self._chunk.first - 1), source))
+            if last > self._chunk.last:
+                spans.append((max(first, self._chunk.last + 1), last, source))
+        return joined_spans(spans)
+
+    def close(self) -> None:
+        """Gives up the drafts that were not published, and the lock."""
+        self._stack.close()
