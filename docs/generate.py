@@ -39,21 +39,25 @@ def tables_page() -> str:
     """Returns the reference of every table and column, as Markdown."""
     from sqlalchemy.dialects import postgresql, sqlite
 
+    from aurora_ingest.db.history_tables import HISTORY_TABLES as SQL_HISTORY
     from aurora_ingest.db.tables import STATE_TABLES
-    from aurora_ingest.transforms.processors import PROCESSORS, TABLES
+    from aurora_ingest.transforms.processors import HISTORY_PROCESSORS, HISTORY_TABLES, PROCESSORS, TABLES
 
+    processors = {process.spec.name: process for process in (*PROCESSORS, *HISTORY_PROCESSORS)}
+    tables = {**STATE_TABLES, **SQL_HISTORY}
     lines = [
-        _HEAD.format(source="the processors' schemas and db/tables.py"),
+        _HEAD.format(source="the processors' schemas, db/tables.py and db/history_tables.py"),
         "# Tables\n",
-        "Every table of a state, in the order in which they are built. The type in Parquet is Arrow's name.",
+        "Every table, in the order in which they are made. The type in Parquet is Arrow's name.",
         "What needs more words stands in [concepts](concepts.md).\n",
-        "| table | what a row is |\n| --- | --- |",
+        "Tables of a state:\n",
+        *_list_of_tables(TABLES, processors),
+        "Tables of history:\n",
+        *_list_of_tables(HISTORY_TABLES, processors),
+        "SQLite has no arrays and ranges: an array is a JSON array there, a range the text that PostgreSQL prints.\n",
     ]
-    processors = {process.spec.name: process for process in PROCESSORS}
-    lines.extend(f"| [`{name}`](#{name}) | {_purpose(processors[name])} |" for name in TABLES)
-    lines.append("")
-    for name in TABLES:
-        process, table = processors[name], STATE_TABLES[name]
+    for name in (*TABLES, *HISTORY_TABLES):
+        process, table = processors[name], tables[name]
         key = ", ".join(f"`{column}`" for column in process.spec.primary_key)
         lines += [f"## {name}\n", f"{_purpose(process)} Primary key: {key}.\n"]
         lines.append("| column | Parquet | PostgreSQL | SQLite | may be null |\n| --- | --- | --- | --- | --- |")
@@ -68,6 +72,12 @@ def tables_page() -> str:
             lines.append("\nIndexes beside the primary key: " + "; ".join(indexes) + ".")
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _list_of_tables(names: tuple[str, ...], processors: dict[str, Any]) -> list[str]:
+    """Returns the lines of a table of tables."""
+    rows = (f"| [`{name}`](#{name}) | {_purpose(processors[name])} |" for name in names)
+    return ["| table | what a row is |\n| --- | --- |", *rows, ""]
 
 
 PAGES = {"cli.md": cli_page, "tables.md": tables_page}

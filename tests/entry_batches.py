@@ -37,13 +37,16 @@ def entries(table: str, *rows: Mapping[str, Any]) -> pa.RecordBatch:
     schema = SCHEMAS[table]
     lost = {name for row in rows for name in row} - set(schema.names)
     assert not lost, f"{table} has no columns {lost}"
-    columns = [pa.array([row.get(field.name, _absent(field)) for row in rows], field.type) for field in schema]
+    columns = [pa.array([row.get(field.name, absent(field)) for row in rows], field.type) for field in schema]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _absent(field: pa.Field) -> Any:
+def absent(field: pa.Field) -> Any:
+    """What stands in a column that a row leaves out."""
     if field.nullable:
         return None
+    if pa.types.is_boolean(field.type):
+        return False
     if pa.types.is_integer(field.type):
         return 0
     if pa.types.is_string(field.type):
