@@ -8,6 +8,7 @@ pub mod bucket;
 pub mod changes;
 pub mod header;
 pub mod ledger_close;
+pub mod native_balance;
 mod pg_compound;
 pub mod pg_copy;
 mod pg_numeric;
@@ -15,6 +16,7 @@ mod pg_value;
 #[cfg(feature = "python")]
 mod python;
 pub mod rows;
+pub mod scp;
 pub mod strkey;
 pub mod text;
 pub mod xdr;

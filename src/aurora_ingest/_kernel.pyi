@@ -25,6 +25,7 @@ __all__ = [
     "XdrError",
     "base64_encode_array",
     "compact_changes",
+    "close_values_signed",
     "contract_id_of_asset",
     "copy_rows",
     "entry_rows",
@@ -32,8 +33,10 @@ __all__ = [
     "key_hash",
     "ledger_key_of",
     "ledger_sequence_of",
+    "native_balances",
     "read_bucket",
     "read_ledger_headers",
+    "sha256_array",
     "sort_key",
     "strkey_decode",
     "strkey_encode",
@@ -501,6 +504,38 @@ def base64_encode_array(values: _ArrowArrayLike) -> ArrowArray:
     """Return the base64 texts of an array of binary, or of lists of binary; null stays null.
 
     Raises:
+        TypeError: another type of array.
+    """
+
+def close_values_signed(headers: _ArrowArrayLike, network_id: bytes) -> ArrowArray:
+    """Tell whether the close value of each LedgerHeader is signed by the node that it names.
+
+    The signed bytes are network id, ENVELOPE_TYPE_SCPVALUE, hash of the transaction set and close time.
+
+    Args:
+        headers: binary array of LedgerHeader XDR.
+        network_id: SHA-256 of the passphrase, 32 bytes.
+
+    Returns:
+        Boolean array; null for a value without signature, or of a form whose signed bytes are not known.
+
+    Raises:
+        ValueError: a value is not a LedgerHeader.
+        TypeError: another type of array.
+    """
+
+def sha256_array(values: _ArrowArrayLike) -> ArrowArray:
+    """Return the SHA-256 of each value of a binary array as fixed_size_binary[32]; null stays null.
+
+    Raises:
+        TypeError: another type of array.
+    """
+
+def native_balances(entries: _ArrowArrayLike, network_id: bytes) -> ArrowArray:
+    """Return the native stroops in each LedgerEntry of a binary array as int64: account, claimable balance, pool, contract.
+
+    Raises:
+        ValueError: a value is not a LedgerEntry.
         TypeError: another type of array.
     """
 

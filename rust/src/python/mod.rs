@@ -12,6 +12,7 @@ mod ledger_frames;
 mod merger;
 mod options;
 mod strkeys;
+mod verification;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
@@ -59,5 +60,8 @@ fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(strkeys::strkey_encode, module)?)?;
     module.add_function(wrap_pyfunction!(strkeys::strkey_decode, module)?)?;
     module.add_function(wrap_pyfunction!(strkeys::strkey_encode_array, module)?)?;
+    module.add_function(wrap_pyfunction!(verification::close_values_signed, module)?)?;
+    module.add_function(wrap_pyfunction!(verification::sha256_array, module)?)?;
+    module.add_function(wrap_pyfunction!(verification::native_balances, module)?)?;
     Ok(())
 }

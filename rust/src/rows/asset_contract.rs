@@ -104,6 +104,11 @@ impl AssetContracts {
     }
 }
 
+/// Returns the amount of a balance that an asset contract keeps for another contract; the caller knows whose contract.
+pub fn balance_amount(key: &[u8], value: &[u8]) -> Option<i128> {
+    Some(balance_of_value(holder_of_key(key)?, value)?.amount)
+}
+
 /// Finds the asset that the storage of an asset contract's instance names.
 fn asset_of_instance(value: &[u8]) -> Read<Option<ContractAsset<'_>>> {
     let mut r = Reader::new(value);

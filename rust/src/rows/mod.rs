@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
-mod asset_contract;
+pub(crate) mod asset_contract;
 mod claimable_balance;
 pub(crate) mod column;
 mod common;
