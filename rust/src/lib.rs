@@ -8,6 +8,7 @@ pub mod bucket;
 pub mod changes;
 pub mod header;
 pub mod ledger_close;
+pub mod orderbook;
 pub mod native_balance;
 mod pg_compound;
 pub mod pg_copy;

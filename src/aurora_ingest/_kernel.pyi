@@ -21,6 +21,8 @@ __all__ = [
     "MergedRange",
     "OrderError",
     "RowError",
+    "OrderBook",
+    "OrderBookError",
     "Segment",
     "XdrError",
     "base64_encode_array",
@@ -94,6 +96,9 @@ class ChangeError(ValueError):
     Attributes:
         first: ``change_index`` of the earlier one; equals ``second`` if a change contradicts its own form.
         second: ``change_index`` of the later one.
+class OrderBookError(ValueError):
+    """Changes that the order book cannot take; it is as before."""
+
     """
 
     first: int
@@ -589,3 +594,67 @@ def copy_rows(batch: _ArrowArrayLike, pg_types: Sequence[str]) -> bytes:
         RowError: a value that its column cannot hold (range, length, NUL).
         ValueError: the types do not fit the columns.
     """
+
+@final
+class OrderBook:
+    """All offers and pools of a network at one ledger; assets are named by their base64 XDR.
+
+    Offers are rows of the table ``offers``; pools have the columns ``id``, ``asset_a``, ``asset_b`` (utf8),
+    ``reserve_a``, ``reserve_b`` (int64, stroops) and ``fee`` (int32, hundredths of a percent).
+    """
+
+    def __new__(cls) -> OrderBook: ...
+    @property
+    def ledger(self) -> int | None: ...
+    @property
+    def offers(self) -> int: ...
+    @property
+    def pools(self) -> int: ...
+    def load(self, ledger: int, offers: _ArrowArrayLike, pools: _ArrowArrayLike | None = None) -> None:
+        """Take a whole state, in the place of the former one.
+
+        Raises:
+            OrderBookError: an offer or pool that cannot be traded with.
+            ValueError: a column is missing, of another type, or has nulls.
+        """
+
+    def apply(
+        self,
+        ledger: int,
+        offers: _ArrowArrayLike,
+        removed_offers: _ArrowArrayLike,
+        pools: _ArrowArrayLike,
+        removed_pools: _ArrowArrayLike,
+    ) -> None:
+        """Take the changes of the next ledger: what is new or changed, and the ids (int64; utf8) of what left.
+
+        Raises:
+            OrderBookError: it is not the next ledger, or as ``load``.
+            ValueError: as ``load``.
+        """
+
+    def paths(
+        self,
+        start: str,
+        amount: int,
+        ends: Sequence[tuple[str, int | None]],
+        *,
+        receive: bool,
+        max_hops: int,
+        own_account: str | None = None,
+        every: bool = False,
+        pools: bool = True,
+        seconds: float | None = None,
+    ) -> list[tuple[int, list[str]]]:
+        """Search from ``start`` for ways to the ends; ``receive`` goes from destination to source.
+
+        Returns:
+            The amount at the end and all assets of each way, start first, as found: the ways that were the best to
+            their end when they were seen, or every way without a repeated asset.
+
+        Raises:
+            TimeoutError: the search took longer than ``seconds``.
+        """
+
+    def levels(self, selling: str, buying: str, limit: int) -> list[tuple[int, int, int, int]]:
+        """Return price n and d in lowest terms, stroops and number of offers of the cheapest prices of a pair."""

@@ -27,6 +27,7 @@
     │   ├── UnfinishedBuildError      another build has not been finished or abandoned
     │   ├── FencedError               another node took this build over
     │   └── PublishError              the swap could not be made
+    ├── SearchTimeoutError            a search for payment paths took longer than allowed
     └── RunnerError                   the engine did not finish the pipeline
 """
 
@@ -192,6 +193,10 @@ class FencedError(DatabaseError):
 
 class PublishError(DatabaseError):
     """The finished build could not be made the visible state."""
+
+
+class SearchTimeoutError(AuroraError):
+    """A search for payment paths took longer than allowed."""
 
 
 class RunnerError(AuroraError):

@@ -12,6 +12,7 @@ mod ledger_frames;
 mod merger;
 mod options;
 mod strkeys;
+mod order_book;
 mod verification;
 
 use pyo3::prelude::*;
@@ -46,6 +47,8 @@ fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(changes::compact_changes, module)?)?;
     module.add_function(wrap_pyfunction!(changes::entry_rows, module)?)?;
     module.add_function(wrap_pyfunction!(base64::base64_encode_array, module)?)?;
+    module.add("OrderBookError", py.get_type::<order_book::OrderBookError>())?;
+    module.add_class::<order_book::OrderBook>()?;
     module.add_function(wrap_pyfunction!(copy::copy_rows, module)?)?;
     module.add_function(wrap_pyfunction!(functions::entry_schema, module)?)?;
     module.add_function(wrap_pyfunction!(functions::read_ledger_headers, module)?)?;
