@@ -17,12 +17,14 @@ __all__ = [
     "BucketSource",
     "ChangeError",
     "HashMismatch",
+    "LEDGER_TABLES",
+    "LedgerDecoder",
     "LedgerFrames",
     "MergedRange",
-    "OrderError",
-    "RowError",
     "OrderBook",
     "OrderBookError",
+    "OrderError",
+    "RowError",
     "Segment",
     "XdrError",
     "base64_encode_array",
@@ -34,6 +36,7 @@ __all__ = [
     "entry_schema",
     "key_hash",
     "ledger_key_of",
+    "ledger_schema",
     "ledger_sequence_of",
     "native_balances",
     "read_bucket",
@@ -56,6 +59,9 @@ class _ArrowArrayLike(Protocol):
 
 ENTRY_TYPES: tuple[str, ...]
 """The ten entry tables; the index is the XDR LedgerEntryType."""
+
+LEDGER_TABLES: tuple[str, ...]
+"""The five ledger tables, in the order of LedgerDecoder.take."""
 
 COPY_HEADER: bytes
 """What stands before the tuples of a binary COPY stream."""
@@ -90,15 +96,15 @@ class OrderError(ValueError):
 class AlgebraError(ValueError):
     """METAENTRY, INITENTRY, LIVEENTRY and DEADENTRY break the bucket rules."""
 
+class OrderBookError(ValueError):
+    """Changes that the order book cannot take; it is as before."""
+
 class ChangeError(ValueError):
     """Two changes of one ledger that cannot both have happened.
 
     Attributes:
         first: ``change_index`` of the earlier one; equals ``second`` if a change contradicts its own form.
         second: ``change_index`` of the later one.
-class OrderBookError(ValueError):
-    """Changes that the order book cannot take; it is as before."""
-
     """
 
     first: int
@@ -420,6 +426,50 @@ class LedgerFrames:
     @property
     def uncompressed_bytes(self) -> int: ...
 
+@final
+class LedgerDecoder:
+    """Decodes ledgers, one bare LedgerCloseMeta at a time, to growing tables; works without the GIL.
+
+    A ledger is checked wholly before its first row is built: an error leaves no row of it, and the object can go on.
+    Results and envelopes meet by transaction hash; a result without envelope has no rows in ``transactions`` and
+    ``operations`` and is counted in ``unmatched_transactions`` of its ledger.
+
+    Args:
+        network_id: SHA-256 of the passphrase.
+        columns: ledger table to the columns wanted (None: all of them but ``changes.post_json``, which is built only
+            when it is named); tables that are not named are not built. None builds all five tables.
+        max_depth: deepest nesting of recursive values, 1500 by default.
+    """
+
+    def __new__(
+        cls,
+        *,
+        network_id: bytes,
+        columns: Mapping[str, Sequence[str] | None] | None = None,
+        max_depth: int = ...,
+    ) -> LedgerDecoder: ...
+    def push(self, lcm: bytes, *, has_meta: bool = True) -> int:
+        """Add the rows of one ledger; return its sequence.
+
+        Args:
+            lcm: the LedgerCloseMeta.
+            has_meta: False when its source had no metas: their columns are null, there are no changes and no events.
+
+        Raises:
+            XdrError: the bytes are not exactly one LedgerCloseMeta (``record_index``: ledgers pushed before), or more
+                than 256 MiB of ledgers (128 MiB with JSON) would be built without a take.
+        """
+
+    def take(self) -> dict[str, ArrowBatch]:
+        """Return every table of the projection, empty ones too; all of them start anew."""
+
+    @property
+    def ledgers(self) -> int: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+
 def read_bucket(
     data: bytes,
     *,
@@ -473,6 +523,13 @@ def sort_key(ledger_key_xdr: bytes) -> bytes:
 
 def ledger_key_of(entry_xdr: bytes) -> bytes:
     """Return the LedgerKey XDR of a LedgerEntry. Raises XdrError."""
+
+def ledger_schema(table: str) -> ArrowSchema:
+    """Return the schema of a ledger table with all its columns.
+
+    Raises:
+        KeyError: there is no such table.
+    """
 
 def ledger_sequence_of(lcm: bytes) -> int:
     """Return the sequence of a ledger, read from the start of its LedgerCloseMeta. Raises XdrError."""

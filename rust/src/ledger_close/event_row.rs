@@ -1,0 +1,52 @@
+//! Rows of contract events, in the order of the metas.
+
+use super::operation_row::of;
+use super::place::{Event, array};
+use super::tables::ContractEvents;
+use super::walk::Walked;
+use crate::strkey::{self, Kind};
+
+/// Adds the rows of a ledger and returns their number.
+pub fn push(rows: &mut ContractEvents, ledger: &[u8], sequence: u32, walked: &Walked) -> usize {
+    for event in &walked.events {
+        let successful = walked.processed[event.transaction as usize - 1].is_successful();
+        push_event(rows, ledger, sequence, walked, event, successful);
+    }
+    walked.events.len()
+}
+
+fn push_event(
+    rows: &mut ContractEvents,
+    ledger: &[u8],
+    sequence: u32,
+    walked: &Walked,
+    event: &Event,
+    successful: bool,
+) {
+    rows.ledger_sequence.push(i64::from(sequence));
+    rows.transaction_order.push(event.transaction.cast_signed());
+    rows.operation_order
+        .push((event.operation > 0).then(|| event.operation.cast_signed()));
+    match event.stage {
+        Some(0) => rows.stage.push(b"before_all_txs"),
+        Some(1) => rows.stage.push(b"after_tx"),
+        Some(_) => rows.stage.push(b"after_all_txs"),
+        None => rows.stage.push_null(),
+    }
+    rows.event_index.push(event.index.cast_signed());
+    rows.kind.0.push(event.kind);
+    rows.is_diagnostic.push(event.diagnostic.is_some());
+    rows.in_successful_contract_call
+        .push(event.diagnostic.unwrap_or(successful));
+    match event.contract {
+        Some(at) => rows
+            .contract_id
+            .push_with(|out| out.extend_from_slice(&strkey::encode32(Kind::Contract, array(ledger, at)))),
+        None => rows.contract_id.push_null(),
+    }
+    let topics = &walked.topics[of(event.topics)];
+    rows.topics
+        .push_with(|items| topics.iter().for_each(|topic| items.push(topic.of(ledger))));
+    rows.data_xdr.push(event.data.of(ledger));
+    rows.event_xdr.push(event.whole.of(ledger));
+}
