@@ -7,6 +7,7 @@ __all__ = [
     "COPY_HEADER",
     "COPY_TRAILER",
     "ENTRY_TYPES",
+    "LEDGER_TABLES",
     "AlgebraError",
     "ArrowArray",
     "ArrowBatch",
@@ -17,7 +18,6 @@ __all__ = [
     "BucketSource",
     "ChangeError",
     "HashMismatch",
-    "LEDGER_TABLES",
     "LedgerDecoder",
     "LedgerFrames",
     "MergedRange",
@@ -28,8 +28,8 @@ __all__ = [
     "Segment",
     "XdrError",
     "base64_encode_array",
-    "compact_changes",
     "close_values_signed",
+    "compact_changes",
     "contract_id_of_asset",
     "copy_rows",
     "entry_rows",
@@ -594,7 +594,7 @@ def sha256_array(values: _ArrowArrayLike) -> ArrowArray:
     """
 
 def native_balances(entries: _ArrowArrayLike, network_id: bytes) -> ArrowArray:
-    """Return the native stroops in each LedgerEntry of a binary array as int64: account, claimable balance, pool, contract.
+    """Return the native stroops in each LedgerEntry (account, claimable balance, pool, contract) of an array as int64.
 
     Raises:
         ValueError: a value is not a LedgerEntry.

@@ -43,7 +43,10 @@ fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<merger::BucketMerger>()?;
     module.add_class::<merger::MergedRange>()?;
     module.add_class::<ledger_frames::LedgerFrames>()?;
-    module.add("LEDGER_TABLES", PyTuple::new(py, crate::ledger_close::tables::LEDGER_TABLES)?)?;
+    module.add(
+        "LEDGER_TABLES",
+        PyTuple::new(py, crate::ledger_close::tables::LEDGER_TABLES)?,
+    )?;
     module.add_class::<ledger_decoder::LedgerDecoder>()?;
     module.add_function(wrap_pyfunction!(ledger_decoder::ledger_schema, module)?)?;
     module.add_function(wrap_pyfunction!(ledger_frames::ledger_sequence_of, module)?)?;
