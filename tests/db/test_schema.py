@@ -11,9 +11,10 @@ from alembic.migration import MigrationContext
 from aurora_ingest import _kernel
 from aurora_ingest.db import cursor, load, schema, status
 from aurora_ingest.db.engine import connect, shown, writing
+from aurora_ingest.db.history_tables import HISTORY_TABLES as SQL_HISTORY
 from aurora_ingest.db.tables import METADATA, STATE_TABLES
 from aurora_ingest.errors import DatabaseError, MigrationError, UsageError
-from aurora_ingest.transforms.processors import PROCESSORS, TABLES
+from aurora_ingest.transforms.processors import HISTORY_PROCESSORS, HISTORY_TABLES, PROCESSORS, TABLES
 from db import states
 
 
@@ -28,9 +29,10 @@ def test_the_migrations_make_the_tables_of_the_code(engine: sa.Engine) -> None:
 
 
 def test_tables_have_the_columns_and_keys_of_the_processors() -> None:
-    specs = {process.spec.name: process.spec for process in PROCESSORS}
+    specs = {process.spec.name: process.spec for process in (*PROCESSORS, *HISTORY_PROCESSORS)}
     assert set(STATE_TABLES) == set(TABLES)
-    for name, table in STATE_TABLES.items():
+    assert tuple(SQL_HISTORY) == HISTORY_TABLES
+    for name, table in {**STATE_TABLES, **SQL_HISTORY}.items():
         spec = specs[name]
         assert table.columns.keys() == spec.schema.names, name
         assert tuple(column.name for column in table.primary_key) == spec.primary_key, name
@@ -39,10 +41,11 @@ def test_tables_have_the_columns_and_keys_of_the_processors() -> None:
 
 
 def test_every_column_can_be_copied_into() -> None:
-    for process in PROCESSORS:
-        if process.spec.name in STATE_TABLES:
+    tables = {**STATE_TABLES, **SQL_HISTORY}
+    for process in (*PROCESSORS, *HISTORY_PROCESSORS):
+        if process.spec.name in tables:
             schema_of_rows = process.spec.schema
-            types = load.postgres_types(STATE_TABLES[process.spec.name], schema_of_rows.names)
+            types = load.postgres_types(tables[process.spec.name], schema_of_rows.names)
             empty = pa.RecordBatch.from_pylist([], schema_of_rows)
             assert _kernel.copy_rows(empty, types) == b""
 
