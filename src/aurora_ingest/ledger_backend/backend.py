@@ -83,11 +83,14 @@ class LedgerBackend(Protocol):
 
     Attributes:
         name: the kind of source.
-        repeatable: whether what was read can be read again, also by several workers at once; a pipe cannot.
     """
 
     name: str
-    repeatable: bool
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether what was read can be read again, also by several workers at once; a pipe cannot."""
+        ...
 
     def describe(self) -> str:
         """The source in a few words, without secrets."""

@@ -161,7 +161,7 @@ class CoreDatabaseBackend:
             raise LedgerStreamError(f"{origin}: {error}", path=origin) from error
         transactions = assembly.legacy_set(facts.previous_hash, envelopes)
         data = assembly.ledger_close_meta(entry, transactions, processing, upgrades)
-        # A generalized set is not in SQL. The ledger that upgrades to 20 still has a legacy one: its verdict is lost, too.
+        # A generalized set is not in SQL. The ledger that upgrades to 20 has a legacy one: its verdict is lost, too.
         return RawLedger(ledger.sequence, data, origin, has_set=facts.protocol < assembly.GENERALIZED_FROM)
 
     @staticmethod
