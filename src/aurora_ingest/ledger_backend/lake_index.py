@@ -89,6 +89,10 @@ class LakeIndex:
             layout.parse(path)  # raises at a name of another layout
         return layout
 
+    def exists(self) -> bool:
+        """Whether there is a lake: a manifest, or a file of ledgers. Raises as `layout`."""
+        return self.manifest is not None or bool(self._sample(self._folders()))
+
     @property
     def base(self) -> str:
         """The folder, with its slash, below the lake's address in which the ledgers lie; mostly empty."""

@@ -1,0 +1,181 @@
+"""The command `write-lake`: its flags, and what it says."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from aurora_ingest.cli_network import network_of, network_options
+from aurora_ingest.cli_options import json_option, logging_options
+
+if TYPE_CHECKING:
+    from aurora_ingest.ledger_backend.lake_layout import LakeLayout
+    from aurora_ingest.ledger_backend.lake_writer import LakeProgress
+
+_TELL_EVERY = 256
+"""Files between two lines of progress."""
+
+
+@click.command(
+    "write-lake",
+    short_help="Fill a data lake (SEP-54) from any other source of ledgers.",
+    epilog="\b\nExample:\n  aurora-ingest write-lake --network pubnet --ledgers core-db+sqlite:///core.db --from 2 "
+    "--to 63999 --lake gs://bucket/ledgers",
+)
+@network_options
+@click.option(
+    "--ledgers",
+    "ledgers_url",
+    envvar="AURORA_LEDGERS",
+    metavar="URL",
+    required=True,
+    show_envvar=True,
+    help="Where the ledgers come from: file:// of a data lake or of a stream of LedgerCloseMeta, gs://, s3://, "
+    "core-db+sqlite:///…, core-db+postgresql://…, or - for standard input.",
+)
+@click.option(
+    "--from",
+    "first",
+    envvar="AURORA_FROM",
+    type=click.IntRange(min=2),
+    metavar="LEDGER",
+    required=True,
+    show_envvar=True,
+    help="The first ledger.",
+)
+@click.option(
+    "--to",
+    "last",
+    envvar="AURORA_TO",
+    type=click.IntRange(min=2),
+    metavar="LEDGER",
+    required=True,
+    show_envvar=True,
+    help="The last ledger; it is part of the range.",
+)
+@click.option(
+    "--lake",
+    "lake_url",
+    envvar="AURORA_LAKE",
+    metavar="URL",
+    required=True,
+    show_envvar=True,
+    help="The lake to fill: file://, a path, gs://bucket/prefix or s3://bucket/prefix.",
+)
+@click.option(
+    "--ledgers-per-file",
+    envvar="AURORA_LEDGERS_PER_FILE",
+    type=click.IntRange(min=1),
+    metavar="N",
+    show_envvar=True,
+    help="Ledgers per file of a new lake, 1 if not given; a lake that is there keeps its own.",
+)
+@click.option(
+    "--files-per-partition",
+    envvar="AURORA_FILES_PER_PARTITION",
+    type=click.IntRange(min=1),
+    metavar="N",
+    show_envvar=True,
+    help="Files per partition folder of a new lake, 64000 if not given; 1 makes no folders.",
+)
+@click.option(
+    "--workers",
+    envvar="AURORA_WORKERS",
+    type=click.IntRange(min=1),
+    default=8,
+    metavar="N",
+    show_default=True,
+    show_envvar=True,
+    help="Files that are written at the same time.",
+)
+@click.option(
+    "--dry-run",
+    envvar="AURORA_DRY_RUN",
+    is_flag=True,
+    show_envvar=True,
+    help="Look at source and lake, print what is missing, and write nothing.",
+)
+@json_option
+@logging_options
+def write_lake_command(
+    *,
+    network_name: str | None,
+    network_passphrase: str | None,
+    ledgers_url: str,
+    first: int,
+    last: int,
+    lake_url: str,
+    ledgers_per_file: int | None,
+    files_per_partition: int | None,
+    workers: int,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Fill a data lake (SEP-54, as Galexie writes it) from any other source of ledgers.
+
+    Only files that are not there are read and written, so running it again goes on where it stopped, and several of
+    them may work on one lake at once: none overwrites another's file. A lake of another network or layout is refused.
+    """
+    from aurora_ingest.ledger.ledger_range import LedgerRange
+    from aurora_ingest.ledger_backend.backend import BackendOptions
+    from aurora_ingest.ledger_backend.detect import open_backend
+    from aurora_ingest.ledger_backend.lake_writer import LakeWriter
+
+    network = network_of(network_name, network_passphrase)
+    options = BackendOptions(workers=workers)
+    backend = open_backend(ledgers_url, network, options=options)
+    writer = LakeWriter(lake_url, network, _layout(ledgers_per_file, files_per_partition), options)
+    plan = writer.plan(backend, LedgerRange(first, last))
+    missing = sum(len(part) for part in plan.missing)
+    if dry_run:
+        facts: dict[str, object] = {
+            "network": network.passphrase,
+            "from": backend.describe(),
+            "lake": writer.url,
+            "layout": str(plan.layout),
+            "ledgers": str(plan.ledgers),
+            "files": plan.files,
+            "missing_ledgers": missing,
+            "missing": [str(part) for part in plan.missing],
+        }
+        _print(facts, as_json=as_json)
+        return
+    progress = writer.write(backend, plan, _tell)
+    _print(
+        {
+            "lake": writer.url,
+            "ledgers": str(plan.ledgers),
+            "files_written": progress.written,
+            "files_there_before": plan.files - progress.written - progress.found,
+            "files_of_other_writers": progress.found,
+            "ledgers_written": progress.ledgers,
+            "bytes_written": progress.bytes,
+        },
+        as_json=as_json,
+    )
+
+
+def _layout(per_file: int | None, per_partition: int | None) -> LakeLayout | None:
+    from aurora_ingest.ledger_backend.lake_layout import LakeLayout
+
+    if per_file is None and per_partition is None:
+        return None
+    usual = LakeLayout()
+    return LakeLayout(per_file or usual.ledgers_per_file, per_partition or usual.files_per_partition)
+
+
+def _tell(progress: LakeProgress) -> None:
+    files = progress.written + progress.found
+    if files % _TELL_EVERY == 0:
+        click.echo(f"{files} files, {progress.ledgers} ledgers, {progress.bytes / 1e6:.1f} MB", err=True)
+
+
+def _print(facts: dict[str, object], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    for name, value in facts.items():
+        shown = ", ".join(value) or "none" if isinstance(value, list) else value
+        click.echo(f"{name + ':':<24}{shown}")
