@@ -14,6 +14,7 @@ import click
 from aurora_ingest import __version__
 from aurora_ingest.cli_build_state import build_state_command
 from aurora_ingest.cli_status import db_group, status_command
+from aurora_ingest.cli_write_lake import write_lake_command
 from aurora_ingest.errors import AuroraError
 
 DONE, FAILED, USAGE = 0, 1, 2
@@ -38,6 +39,7 @@ def cli() -> None:
 
 cli.add_command(build_state_command)
 cli.add_command(status_command)
+cli.add_command(write_lake_command)
 cli.add_command(db_group)
 
 
