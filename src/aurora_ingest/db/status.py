@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from aurora_ingest.db import builds, cursor, schema
-from aurora_ingest.db.engine import is_postgres
+from aurora_ingest.db.read_only import read_only_session
 from aurora_ingest.db.tables import STATE_TABLES
 
 
@@ -39,11 +39,7 @@ def read_status(engine: sa.Engine) -> DatabaseStatus:
         MigrationError: the schema is not ours.
     """
     schema.require(engine)
-    with engine.connect() as connection:
-        if is_postgres(connection):
-            # All tables at once: a swap between two counts would mix two states.
-            names = ", ".join(f'"{table}"' for table in STATE_TABLES)
-            connection.exec_driver_sql(f"LOCK TABLE {names} IN ACCESS SHARE MODE")
+    with read_only_session(engine) as connection:
         rows = {
             table: int(connection.execute(sa.select(sa.func.count()).select_from(sa.table(table))).scalar_one())
             for table in STATE_TABLES

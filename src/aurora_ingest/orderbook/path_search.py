@@ -10,6 +10,7 @@ from aurora_ingest.errors import SearchTimeoutError, UsageError
 from aurora_ingest.ledger.asset import NATIVE, Asset
 from aurora_ingest.orderbook.amount import units
 from aurora_ingest.orderbook.graph import OrderBookGraph
+from aurora_ingest.orderbook.summary import asset_json
 
 MAX_HOPS: Final = 5
 """Most exchanges on a path: what a path payment can carry out, and what Horizon allows."""
@@ -39,11 +40,11 @@ class PaymentPath:
     def to_json(self) -> dict[str, Any]:
         """Return the path in Horizon's JSON form: amounts as text with seven decimals."""
         return {
-            **_fields("source_", self.source_asset),
+            **asset_json(self.source_asset, "source_"),
             "source_amount": units(self.source_amount),
-            **_fields("destination_", self.destination_asset),
+            **asset_json(self.destination_asset, "destination_"),
             "destination_amount": units(self.destination_amount),
-            "path": [_fields("", asset) for asset in self.path],
+            "path": [asset_json(asset) for asset in self.path],
         }
 
 
@@ -138,7 +139,7 @@ def find_strict_send(
         UsageError: the amount is out of range.
         SearchTimeoutError: it took longer than allowed.
     """
-    ends = [(asset.key, None) for asset in dict.fromkeys(destination_assets)]
+    ends: list[tuple[str, int | None]] = [(asset.key, None) for asset in dict.fromkeys(destination_assets)]
     found = _found(graph, source_asset, source_amount, ends, source_account, limits, receive=False)
     paths = (PaymentPath(source_asset, source_amount, way[-1], amount, way[1:-1]) for amount, way in found)
     ordered = sorted(paths, key=lambda path: (_name(path.destination_asset), -path.destination_amount, *_shape(path)))
@@ -192,13 +193,3 @@ def _shape(path: PaymentPath) -> tuple[int, list[str]]:
 def _name(asset: Asset) -> str:
     """The name by which Horizon sorts: ``type/code/issuer``."""
     return NATIVE if asset.kind == NATIVE else f"{asset.kind}/{asset.code}/{asset.issuer}"
-
-
-def _fields(prefix: str, asset: Asset) -> dict[str, str]:
-    if asset.kind == NATIVE:
-        return {f"{prefix}asset_type": NATIVE}
-    return {
-        f"{prefix}asset_type": asset.kind,
-        f"{prefix}asset_code": asset.code,
-        f"{prefix}asset_issuer": asset.issuer,
-    }
