@@ -39,10 +39,9 @@ def cli() -> None:
 
 
 cli.add_command(build_state_command)
-cli.add_command(status_command)
 cli.add_command(find_paths_command)
 cli.add_command(order_book_command)
-cli.add_command(verify_range_command)
+cli.add_command(status_command)
 cli.add_command(write_lake_command)
 cli.add_command(db_group)
 
