@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from aurora_ingest.db.cursor import CURRENT_VERSION
 from aurora_ingest.transforms.ledger_unit import CHUNK, LedgerUnit
@@ -14,7 +15,7 @@ SCHEMA = pa.schema(
     [
         pa.field("sequence", pa.int64(), nullable=False),
         pa.field("ledger_hash", pa.string(), nullable=False),
-        pa.field("previous_ledger_hash", pa.string(), nullable=False),
+        pa.field("previous_ledger_hash", pa.string()),
         pa.field("transaction_count", pa.int32(), nullable=False),
         pa.field("operation_count", pa.int32(), nullable=False),
         pa.field("closed_at", TIME, nullable=False),
@@ -41,7 +42,8 @@ def history_ledger_rows(ledgers: pa.RecordBatch) -> pa.RecordBatch:
 
     ``transaction_count`` is that of the successful ones and ``operation_count`` that of their operations;
     ``tx_set_operation_count`` counts failed ones too. ``created_at`` and ``updated_at`` are ``closed_at``, so that
-    equal ledgers make equal rows. ``ledger_header`` is base64 XDR; coins and fees are stroops.
+    equal ledgers make equal rows. ``previous_ledger_hash`` is null for ledger 1. ``ledger_header`` is base64 XDR;
+    coins and fees are stroops.
 
     Args:
         ledgers: kernel table ``ledgers`` with the columns of ``TABLE.columns``.
@@ -52,6 +54,7 @@ def history_ledger_rows(ledgers: pa.RecordBatch) -> pa.RecordBatch:
         ledgers,
         SCHEMA,
         sequence=sequences,
+        previous_ledger_hash=_of_predecessors(sequences, ledgers.column("previous_ledger_hash")),
         transaction_count=ledgers.column("successful_transaction_count"),
         closed_at=closed_at,
         created_at=closed_at,
@@ -60,6 +63,12 @@ def history_ledger_rows(ledgers: pa.RecordBatch) -> pa.RecordBatch:
         importer_version=pa.repeat(pa.scalar(CURRENT_VERSION, pa.int32()), len(ledgers)),
         ledger_header=ledgers.column("header_base64"),
     )
+
+
+def _of_predecessors(sequences: pa.Array, hashes: pa.Array) -> pa.Array:
+    """Return the hashes without that of the first ledger, which has no predecessor."""
+    later = pc.greater(sequences, 1)
+    return hashes if pc.all(later).as_py() else pc.if_else(later, hashes, pa.scalar(None, pa.string()))
 
 
 def _rows(unit: LedgerUnit) -> pa.RecordBatch:

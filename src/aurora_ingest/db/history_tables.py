@@ -43,7 +43,7 @@ history_ledgers = sa.Table(
     METADATA,
     Column("sequence", Integer(), primary_key=True, autoincrement=False, nullable=False),
     _sought("ledger_hash", 64),
-    _need("previous_ledger_hash", String(64)),
+    _may("previous_ledger_hash", String(64)),
     _need("transaction_count", Integer()),
     _need("operation_count", Integer()),
     *(_need(name, DateTime()) for name in ("closed_at", "created_at", "updated_at")),

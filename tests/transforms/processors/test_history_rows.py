@@ -51,6 +51,12 @@ def test_a_ledger_counts_its_successful_transactions() -> None:
     assert made["base_fee"] == 2**32 - 1
 
 
+def test_the_first_ledger_has_no_predecessor() -> None:
+    rows = [{"ledger_sequence": sequence, "previous_ledger_hash": "00"} for sequence in (1, 2)]
+    made = history_ledger_rows(decoded("ledgers", *rows))
+    assert made.column("previous_ledger_hash").to_pylist() == [None, "00"]
+
+
 def test_ids_are_total_order_ids() -> None:
     (ledger,) = history_ledger_rows(decoded("ledgers", {"ledger_sequence": 63_092_996})).to_pylist()
     assert ledger["id"] == int(Toid(63_092_996)) == 270982354426658816

@@ -28,7 +28,7 @@ def upgrade() -> None:
         "history_ledgers",
         sa.Column("sequence", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("ledger_hash", _key(64), nullable=False),
-        sa.Column("previous_ledger_hash", sa.String(length=64), nullable=False),
+        sa.Column("previous_ledger_hash", sa.String(length=64), nullable=True),
         sa.Column("transaction_count", sa.Integer(), nullable=False),
         sa.Column("operation_count", sa.Integer(), nullable=False),
         sa.Column("closed_at", sa.DateTime(), nullable=False),
