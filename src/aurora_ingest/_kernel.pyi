@@ -632,7 +632,7 @@ def compact_changes(changes: _ArrowArrayLike) -> ArrowBatch:
 
     Args:
         changes: rows of the ledger table ``changes`` in their order; only the columns ledger_sequence, change_index,
-            type, entry_type, ledger_key, key_hash, pre_xdr and post_xdr are read.
+            phase (if it is there), type, entry_type, ledger_key, key_hash, pre_xdr and post_xdr are read.
 
     Raises:
         ChangeError: two changes contradict each other, or are of two ledgers.

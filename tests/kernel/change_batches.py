@@ -21,6 +21,7 @@ def change_batch(rows: Sequence[tuple[str, bytes, bytes | None, bytes | None]], 
         {
             "ledger_sequence": ledger,
             "change_index": index,
+            "phase": "fee",
             "type": kind,
             "entry_type": int.from_bytes(key[:4], "big"),
             "ledger_key": key,

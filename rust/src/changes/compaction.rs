@@ -11,7 +11,7 @@ use arrow_array::{
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use super::fault::{Contradiction, Refusal};
-use super::net::{Before, Change, Kind, Net};
+use super::net::{Before, Change, Kind, Net, Phase};
 use crate::rows::ENTRY_TYPES;
 use crate::xdr::{Cur, generated};
 
@@ -39,6 +39,7 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
 struct Columns<'a> {
     ledgers: &'a Int64Array,
     indexes: &'a Int64Array,
+    phases: Option<&'a StringArray>,
     kinds: &'a StringArray,
     entry_types: &'a Int32Array,
     keys: &'a BinaryArray,
@@ -59,6 +60,10 @@ impl<'a> Columns<'a> {
         Ok(Self {
             ledgers: column(batch, "ledger_sequence", false)?,
             indexes: column(batch, "change_index", false)?,
+            phases: match batch.column_by_name("phase") {
+                Some(_) => Some(column(batch, "phase", false)?),
+                None => None,
+            },
             kinds: column(batch, "type", false)?,
             entry_types: column(batch, "entry_type", false)?,
             keys: column(batch, "ledger_key", false)?,
@@ -76,13 +81,27 @@ impl<'a> Columns<'a> {
         Ok(Change {
             index: self.indexes.value(row),
             kind,
+            phase: self
+                .phases
+                .map_or(Phase::Other, |phases| Phase::named(phases.value(row))),
+            is_ttl: self.entry_types.value(row) == TTL,
             pre: self.pres.is_valid(row).then(|| self.pres.value(row)),
             post: self.posts.is_valid(row).then(|| self.posts.value(row)),
         })
     }
 
     fn contradiction(&self, row: usize, first: i64, why: &str) -> Refusal {
-        let (ledger, second, kind) = (self.ledgers.value(row), self.indexes.value(row), self.kinds.value(row));
+        self.contradiction_of(
+            row,
+            first,
+            self.indexes.value(row),
+            &format!("{} {why}", self.kinds.value(row)),
+        )
+    }
+
+    /// Names the key of a row and two of its changes.
+    fn contradiction_of(&self, row: usize, first: i64, second: i64, what: &str) -> Refusal {
+        let ledger = self.ledgers.value(row);
         let entry_type = usize::try_from(self.entry_types.value(row)).ok();
         let entry = entry_type.and_then(|at| ENTRY_TYPES.get(at)).unwrap_or(&"unknown");
         let key: String = self.keys.value(row).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -94,7 +113,7 @@ impl<'a> Columns<'a> {
         Refusal::Contradiction(Contradiction {
             first,
             second,
-            text: format!("ledger {ledger}: change {second}: {entry} {key} is {kind} {why}{earlier}"),
+            text: format!("ledger {ledger}: change {second}: {entry} {key} is {what}{earlier}"),
         })
     }
 }
@@ -145,6 +164,16 @@ pub fn compact(changes: &RecordBatch) -> Result<RecordBatch, Refusal> {
                 net.follow(&change)
                     .map_err(|why| columns.contradiction(row, last, why))?;
             }
+        }
+    }
+    for (row, net) in &nets {
+        if let Some(gap) = &net.gap {
+            return Err(columns.contradiction_of(
+                *row,
+                gap.first,
+                gap.second,
+                "changed from an image that no change left",
+            ));
         }
     }
     nets.retain(|(_, net)| !net.is_nothing());

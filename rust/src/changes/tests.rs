@@ -176,3 +176,117 @@ fn images_that_are_no_entries_are_refused_by_row() {
     let refusal = entry_rows(&entries, &Projection::entries(), None).unwrap_err();
     assert!(matches!(refusal, Refusal::Xdr { row: 1, .. }));
 }
+
+/// Changes with their phases; `o` is an operation, `b` what is done before a transaction, `f` a fee.
+fn phased(rows: &[(&'static str, Row)]) -> RecordBatch {
+    let batch = changes(7, &rows.iter().map(|row| row.1).collect::<Vec<_>>());
+    let phases = rows.iter().map(|row| match row.0 {
+        "o" => "operation",
+        "b" => "tx_before",
+        _ => "fee",
+    });
+    let mut columns: Vec<(String, ArrayRef)> = batch
+        .schema()
+        .fields()
+        .iter()
+        .zip(batch.columns())
+        .map(|(field, column)| (field.name().clone(), Arc::clone(column)))
+        .collect();
+    columns.push(("phase".to_owned(), Arc::new(StringArray::from_iter_values(phases))));
+    RecordBatch::try_from_iter(columns).unwrap()
+}
+
+fn images_of(batch: &RecordBatch) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+    let net = compact(batch).unwrap();
+    let first = |name: &str| {
+        net.column_by_name(name)
+            .unwrap()
+            .as_binary::<i32>()
+            .iter()
+            .next()
+            .unwrap()
+            .map(<[u8]>::to_vec)
+    };
+    (first("pre_xdr"), first("post_xdr"))
+}
+
+const D: Option<&[u8]> = Some(b"d");
+
+#[test]
+fn what_a_parallel_phase_does_first_may_be_listed_later() {
+    // Fee A to B; a later transaction's sequence number B to C; an earlier one's operation C to D.
+    let batch = phased(&[
+        ("f", ("updated", 1, A, B)),
+        ("o", ("updated", 1, C, D)),
+        ("b", ("updated", 1, B, C)),
+    ]);
+    assert_eq!(images_of(&batch), (image(A), image(D)));
+    // The same without a fee: another account paid it.
+    let batch = phased(&[
+        ("o", ("updated", 1, C, D)),
+        ("b", ("updated", 1, B, C)),
+        ("b", ("updated", 1, A, B)),
+    ]);
+    assert_eq!(images_of(&batch), (image(A), image(D)));
+    let batch = phased(&[
+        ("f", ("updated", 1, A, B)),
+        ("o", ("updated", 1, B, C)),
+        ("b", ("updated", 1, B, B)),
+    ]);
+    assert_eq!(images_of(&batch), (image(A), image(C)));
+}
+
+#[test]
+fn an_operation_that_nothing_explains_is_a_contradiction() {
+    let batch = phased(&[
+        ("f", ("updated", 1, A, B)),
+        ("o", ("updated", 1, C, D)),
+        ("b", ("updated", 1, A, C)),
+    ]);
+    assert!(matches!(compact(&batch), Err(Refusal::Contradiction(found)) if (found.first, found.second) == (1, 2)));
+    let batch = phased(&[("f", ("updated", 1, A, B)), ("o", ("updated", 1, C, D))]);
+    assert!(matches!(compact(&batch), Err(Refusal::Contradiction(found)) if (found.first, found.second) == (0, 1)));
+}
+
+#[test]
+fn of_lives_prolonged_side_by_side_the_longest_holds() {
+    let ttl = |live_until: u32| {
+        [
+            &[0, 0, 0, 1, 0, 0, 0, 9][..],
+            &[7; 32],
+            &live_until.to_be_bytes(),
+            &[0; 4],
+        ]
+        .concat()
+    };
+    let key = [&[0, 0, 0, 9][..], &[7; 32]].concat();
+    for lives in [[300, 200], [200, 300]] {
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("ledger_sequence", Arc::new(Int64Array::from(vec![7; 3]))),
+            ("change_index", Arc::new(Int64Array::from(vec![0, 1, 2]))),
+            ("phase", Arc::new(StringArray::from(vec!["operation"; 3]))),
+            ("type", Arc::new(StringArray::from(vec!["updated"; 3]))),
+            ("entry_type", Arc::new(Int32Array::from(vec![9; 3]))),
+            (
+                "ledger_key",
+                Arc::new(BinaryArray::from_iter_values([&key, &key, &key])),
+            ),
+            (
+                "key_hash",
+                Arc::new(FixedSizeBinaryArray::try_from_iter([[1; 32]; 3].iter()).unwrap()),
+            ),
+            (
+                "pre_xdr",
+                Arc::new(BinaryArray::from_iter_values([ttl(100), ttl(100), ttl(300)])),
+            ),
+            (
+                "post_xdr",
+                Arc::new(BinaryArray::from_iter_values([ttl(lives[0]), ttl(lives[1]), ttl(400)])),
+            ),
+        ];
+        assert_eq!(
+            images_of(&RecordBatch::try_from_iter(columns).unwrap()),
+            (Some(ttl(100)), Some(ttl(400)))
+        );
+    }
+}

@@ -41,6 +41,7 @@ CHANGES: Final = "changes"
 COMPACTED_COLUMNS: Final = (
     "ledger_sequence",
     "change_index",
+    "phase",
     "type",
     "entry_type",
     "ledger_key",

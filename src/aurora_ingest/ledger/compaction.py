@@ -16,6 +16,10 @@ def compact(changes: pa.RecordBatch) -> pa.RecordBatch:
     nothing. A restored entry may or may not have existed and its own value counts, never one that was seen before; an
     evicted entry leaves. Where no former image was seen, ``pre_known`` is false: nothing tells whether there was one.
 
+    A parallel phase (protocol 23) is listed transaction by transaction, though core did what comes before each
+    transaction first, for all of them: such changes are put where their images belong. Of lives (TTL) that operations
+    prolonged side by side the longest holds.
+
     Args:
         changes: rows of the ledger table ``changes`` of one ledger; at least change.COMPACTED_COLUMNS.
 

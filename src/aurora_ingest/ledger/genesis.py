@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from aurora_ingest.network import Network
 
 GENESIS_LEDGER: Final = 1
+GENESIS: Final = "genesis"
+"""Name of the one phase of ledger 1."""
 TOTAL_COINS: Final = 10**18
 """Native stroops at genesis, all of them in the root account."""
 _THRESHOLDS: Final = bytes([1, 0, 0, 0])
@@ -26,6 +28,7 @@ CHANGES_SCHEMA: Final = pa.schema(
     [
         pa.field("ledger_sequence", pa.int64(), nullable=False),
         pa.field("change_index", pa.int64(), nullable=False),
+        pa.field("phase", pa.string(), nullable=False),
         pa.field("type", pa.string(), nullable=False),
         pa.field("entry_type", pa.int32(), nullable=False),
         pa.field("ledger_key", pa.binary(), nullable=False),
@@ -73,6 +76,7 @@ def genesis_changes(network: Network) -> pa.RecordBatch:
     row = {
         "ledger_sequence": GENESIS_LEDGER,
         "change_index": 0,
+        "phase": GENESIS,
         "type": CREATED,
         "entry_type": ACCOUNT,
         "ledger_key": key,
