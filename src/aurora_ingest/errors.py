@@ -17,7 +17,8 @@
     ├── UnsupportedProtocolError      a ledger of a newer protocol than this build knows
     ├── TrustError                    the hash chain from header to bucket is broken
     │   ├── NetworkMismatchError      archive or database of another network
-    │   └── HashMismatchError         a hash differs from what proves it
+    │   ├── HashMismatchError         a hash differs from what proves it
+    │   └── VerificationError         a range of ledgers has a bad one
     ├── BucketError                   a bucket's bytes break the format or the merge rules
     ├── StateError                    rows contradict each other
     │   ├── ContradictoryChangesError two changes of one ledger cannot both have happened
@@ -147,6 +148,20 @@ class HashMismatchError(TrustError):
         self.expected = expected
         self.computed = computed
         self.file = file
+
+
+class VerificationError(TrustError):
+    """A range of ledgers has one that is not what it should be.
+
+    Attributes:
+        ledger: sequence of the first bad ledger, if there is one.
+        column: what is bad about it.
+    """
+
+    def __init__(self, message: str, *, ledger: int | None = None, column: str | None = None) -> None:
+        super().__init__(message)
+        self.ledger = ledger
+        self.column = column
 
 
 class BucketError(AuroraError):

@@ -4,41 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from aurora_ingest.ledger import supply
-
-OK: Final = "ok"
-BAD: Final = "bad"
-NOT_APPLICABLE: Final = "n/a"
-ABSENT: Final = "absent"
-KNOWN_DIVERGENCE: Final = "known-divergence"
-VERDICTS: Final = (OK, BAD, NOT_APPLICABLE, ABSENT, KNOWN_DIVERGENCE)
-
-COLUMNS: Final = (
-    "header_hash",
-    "chain_link",
-    "tx_set_hash",
-    "result_hash",
-    "transaction_hashes",
-    "bucket_list_hash",
-    "scp_signature",
-    "supply",
-    "state",
-)
-"""What is judged, in the order in which a first bad column is named."""
-
-VERDICT_SCHEMA: Final = pa.schema(
-    [
-        pa.field("ledger_sequence", pa.int64(), nullable=False),
-        pa.field("ledger_hash", pa.string()),
-        *(pa.field(name, pa.string(), nullable=False) for name in COLUMNS),
-        pa.field("note", pa.string()),
-    ]
+from aurora_ingest.ledger.verdicts import (
+    ABSENT,
+    BAD,
+    COLUMNS,
+    KNOWN_DIVERGENCE,
+    NOT_APPLICABLE,
+    OK,
+    VERDICT_SCHEMA,
 )
 
 DECODED_COLUMNS: Final = (
@@ -102,7 +82,7 @@ def judge_ledgers(facts: pa.RecordBatch, previous: pa.RecordBatch | None, rules:
 
     Returns:
         `VERDICT_SCHEMA`, a row per ledger. ``bucket_list_hash`` and ``state`` are ``n/a`` where the ledger is no
-        checkpoint, else ``absent``: see `with_outcomes`.
+        checkpoint, else ``absent``: see `verdicts.with_outcomes`.
     """
     rows = _Rows(facts, previous, rules)
     verdicts: dict[str, pa.Array] = {name: rule(rows) for name, (rule, _) in _RULES.items()}
@@ -114,61 +94,34 @@ def judge_ledgers(facts: pa.RecordBatch, previous: pa.RecordBatch | None, rules:
     return pa.record_batch([*columns, notes], schema=VERDICT_SCHEMA)
 
 
-def missing_ledgers(first: int, last: int, why: str, culprit: int | None = None) -> pa.RecordBatch:
-    """Verdicts over ledgers that the source does not have, or not in a form that can be read.
+def judge_checkpoint(
+    header: Mapping[str, Any], bucket_list_hash: str, native: int | None, passphrase: str
+) -> dict[str, tuple[str, str]]:
+    """Judge a checkpoint's ledger by the state that the archive has of it.
 
     Args:
-        first: lowest ledger sequence.
-        last: highest, inclusive.
-        why: what kept them from being read.
-        culprit: the ledger that is at fault, if the others are merely in the same file; None for all.
+        header: of the ledger: ``bucket_list_hash``, ``protocol_version``, ``total_coins``, ``fee_pool``.
+        bucket_list_hash: of the archive's state in the form of that protocol, hex; empty if the state has no such form.
+        native: native stroops of all its entries, those of the hot archive included; None if they were not read.
+        passphrase: of the network, whose known exceptions hold.
+
+    Returns:
+        By column, ``bucket_list_hash`` and maybe ``supply``: verdict and note.
     """
-    count = last - first + 1
-    sequences = pa.array(range(first, last + 1), pa.int64())
-    verdicts = {name: pa.repeat(ABSENT, count) for name in COLUMNS}
-    verdicts["header_hash"] = (
-        pa.repeat(BAD, count) if culprit is None else pc.if_else(pc.equal(sequences, culprit), BAD, ABSENT)
-    )
-    return pa.record_batch(
-        [
-            sequences,
-            pa.nulls(count, pa.string()),
-            *(verdicts[name] for name in COLUMNS),
-            pa.repeat(f"header_hash: {why}", count),
-        ],
-        schema=VERDICT_SCHEMA,
-    )
-
-
-def with_outcomes(verdicts: pa.RecordBatch, outcomes: Mapping[int, Mapping[str, tuple[str, str]]]) -> pa.RecordBatch:
-    """Put the outcomes of checkpoints into their rows.
-
-    Args:
-        verdicts: rows of `judge_ledgers`, ascending.
-        outcomes: by ledger sequence and column: verdict and note (empty for none). A verdict that is already ``bad``
-            stays so.
-    """
-    if not outcomes:
-        return verdicts
-    first = cast("int", verdicts.column("ledger_sequence")[0].as_py())
-    columns = {name: verdicts.column(name).to_pylist() for name in (*COLUMNS, "note")}  # a chunk at most, not hot
-    for sequence, found in outcomes.items():
-        row = sequence - first
-        for name, (verdict, note) in found.items():
-            if columns[name][row] == BAD:
-                continue
-            columns[name][row] = verdict
-            if note:
-                before = columns["note"][row]
-                columns["note"][row] = f"{before}; {name}: {note}" if before else f"{name}: {note}"
-    return pa.record_batch(
-        [
-            verdicts.column("ledger_sequence"),
-            verdicts.column("ledger_hash"),
-            *(pa.array(columns[name], pa.string()) for name in (*COLUMNS, "note")),
-        ],
-        schema=VERDICT_SCHEMA,
-    )
+    stated = header["bucket_list_hash"]
+    found: dict[str, tuple[str, str]] = {"bucket_list_hash": (OK, "")}
+    if bucket_list_hash != stated:
+        has = f"hash to {bucket_list_hash}" if bucket_list_hash else "have no hot archive, which this protocol has"
+        found["bucket_list_hash"] = (BAD, f"the archive's buckets {has}; the header states {stated}")
+    if native is not None:
+        difference = header["total_coins"] - header["fee_pool"] - native
+        note = f"coins {header['total_coins']}, fee pool {header['fee_pool']}, entries {native}: {difference} too many"
+        exempt = supply.exception_for(passphrase, header["protocol_version"])
+        if difference == 0:
+            found["supply"] = (OK, "")
+        else:
+            found["supply"] = (BAD, note) if exempt is None else (KNOWN_DIVERGENCE, f"{note}; {exempt.reason}")
+    return found
 
 
 class _Rows:

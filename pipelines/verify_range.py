@@ -1,0 +1,175 @@
+"""The verification of a range: every ledger judged by hashes, signatures, supply and the states of checkpoints."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+
+from aurora_ingest.errors import UsageError, VerificationError
+from aurora_ingest.history_archive.archive import HistoryArchive
+from aurora_ingest.ledger.checkpoint import checkpoint_containing
+from aurora_ingest.ledger.ledger_range import LedgerRange
+from aurora_ingest.ledger_backend.archive_files import ArchiveFiles
+from aurora_ingest.ledger_backend.backend import BackendOptions, LedgerBackend, readable_range
+from aurora_ingest.network import Network
+from aurora_ingest.transforms.verify import VerifyLedgers
+from aurora_ingest.transforms.verify_plan import ChunkReceipt, PairReceipt, StatePair, StateReceipt, VerifyPlan
+from aurora_ingest.transforms.verify_report import REPORT, ReportVerdicts
+from aurora_ingest.transforms.verify_states import CompareStates, ReadStates
+
+_log = logging.getLogger("aurora_ingest.verify")
+
+
+@dataclass(frozen=True)
+class VerifyOptions:
+    """One request to verify a range of ledgers.
+
+    Attributes:
+        network: the network of the ledgers.
+        ledgers: what to verify.
+        work_dir: folder for intermediate files; workers on other machines must share it.
+        archive_urls: mirrors of the history archive, tried in this order; none of them checks no state.
+        ledgers_url: where the ledgers come from, or None for the history archive.
+        trusted_ledger: (sequence, hex hash) of a ledger known to be right, or None.
+        read_buckets: read the entries of every checkpoint in the range, for supply and state.
+        parquet_dir: folder of the Parquet dataset, or None.
+        cache_dir: folder for downloaded buckets, or None to stream them.
+        kind: kind of the ledger source where its address does not tell, or None.
+    """
+
+    network: Network
+    ledgers: LedgerRange
+    work_dir: str
+    archive_urls: tuple[str, ...] = ()
+    ledgers_url: str | None = None
+    trusted_ledger: tuple[int, str] | None = None
+    read_buckets: bool = True
+    parquet_dir: str | None = None
+    cache_dir: Path | None = None
+    kind: str | None = None
+
+
+def plan_verification(options: VerifyOptions) -> VerifyPlan:
+    """Settle what will be verified by what; nothing is written.
+
+    Args:
+        options: the request.
+
+    Raises:
+        UsageError: neither archive nor ledgers, or a trusted ledger that nothing leads to.
+        ArchiveError: the archive has no state that can be read.
+        TrustError: the archive is of another network, or does not lead to the trusted ledger.
+        BackendError: the source of the ledgers is not what it should be.
+    """
+    network = options.network
+    urls = options.archive_urls or (network.archive_urls if options.ledgers_url is None else ())
+    archive = HistoryArchive(urls, network, cache_dir=options.cache_dir) if urls else None
+    backend = _backend(options, urls)
+    backend.available()  # an address that leads nowhere is told before anything starts
+    ledgers, told = readable_range(backend, options.ledgers)
+    if ledgers != options.ledgers and archive is not None:
+        ledgers, told = options.ledgers, f"ledger 1 (genesis) comes from history archive {', '.join(archive.urls)}"
+    if told:
+        _log.info("%s", told)
+    return VerifyPlan(
+        network=network,
+        ledgers=ledgers,
+        backend=backend,
+        archive=archive,
+        newest_checkpoint=None if archive is None else archive.latest_checkpoint(),
+        trusted=_trusted(options.trusted_ledger, ledgers, archive),
+        read_buckets=options.read_buckets and archive is not None,
+        work_dir=options.work_dir,
+        parquet_dir=options.parquet_dir,
+    )
+
+
+def _backend(options: VerifyOptions, urls: tuple[str, ...]) -> LedgerBackend:
+    """The source of the ledgers, which gives what is there and leaves the judgement to us."""
+    backend_options = BackendOptions(kind=options.kind, judge_sets=False)
+    if options.ledgers_url is not None:
+        from aurora_ingest.ledger_backend.detect import open_backend
+
+        return open_backend(options.ledgers_url, options.network, options=backend_options)
+    if not urls:
+        raise UsageError(
+            f"network {options.network.name} has no archive that is known: give --history-archive-url or --ledgers"
+        )
+    return ArchiveFiles(urls, options.network, backend_options)
+
+
+def _trusted(
+    trusted: tuple[int, str] | None, ledgers: LedgerRange, archive: HistoryArchive | None
+) -> tuple[int, str] | None:
+    """The trusted ledger itself, or the ledger of the range to which the archive's chain leads from it."""
+    if trusted is None or trusted[0] in ledgers or trusted[0] == ledgers.first - 1:
+        return trusted
+    if archive is None:
+        raise UsageError(
+            f"trusted ledger {trusted[0]} is not in {ledgers}: give --history-archive-url, whose headers lead there"
+        )
+    nearest = ledgers.first if trusted[0] < ledgers.first else ledgers.last
+    checkpoint = checkpoint_containing(nearest, archive.network.checkpoint_frequency)
+    proven = archive.verify_checkpoint(checkpoint, trusted=trusted)
+    headers = archive.headers(checkpoint)
+    if headers[-1].ledger_hash != proven.ledger_hash:
+        raise VerificationError(
+            f"two mirrors have different headers of checkpoint {checkpoint}: {headers[-1].ledger_hash} and "
+            f"{proven.ledger_hash}; name one mirror"
+        )
+    return nearest, headers[nearest - headers[0].sequence].ledger_hash
+
+
+def verify_range(pipeline: beam.Pipeline, plan: VerifyPlan) -> beam.PCollection[int]:
+    """Add the whole verification to a pipeline.
+
+    Chunks of ledgers and states of checkpoints are read side by side; then each pair of states is compared over the
+    changes between; then one report puts the verdicts in order.
+
+    Args:
+        pipeline: where to add it.
+        plan: what to verify.
+
+    Returns:
+        One number: how many ledgers are bad.
+    """
+    create = beam.Create
+    chunks: beam.PCollection[ChunkReceipt] = (
+        pipeline | "CreateChunks" >> create(plan.chunks) | "VerifyLedgers" >> VerifyLedgers(plan)
+    )
+    states: beam.PCollection[StateReceipt] = (
+        pipeline | "CreateCheckpoints" >> create(plan.states).with_output_types(int) | "ReadStates" >> ReadStates(plan)
+    )
+    pairs: beam.PCollection[PairReceipt] = (
+        pipeline
+        | "CreatePairs" >> create(plan.pairs).with_output_types(StatePair)
+        | "CompareStates" >> CompareStates(plan, chunks, states)
+    )
+    return chunks | "ReportVerdicts" >> ReportVerdicts(plan, states, pairs)
+
+
+def read_report(plan: VerifyPlan) -> dict[str, Any]:
+    """The report that a finished verification left in its work directory."""
+    report: dict[str, Any] = json.loads(plan.work.read(REPORT))
+    return report
+
+
+def require_good(report: dict[str, Any]) -> None:
+    """Refuse a report with a bad verdict.
+
+    Raises:
+        VerificationError: names the first bad ledger and column.
+    """
+    first = report["first_bad"]
+    if first is not None:
+        raise VerificationError(
+            f"ledger {first['ledger']}: {first['column']} is bad; {report['bad_ledgers']} of {report['ledgers']} "
+            f"ledgers are not what they should be: {first['note']}",
+            ledger=first["ledger"],
+            column=first["column"],
+        )

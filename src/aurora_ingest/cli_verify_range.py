@@ -1,0 +1,220 @@
+"""The command `verify-range`: its flags, and what it says."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aurora_ingest.cli_build_state import _trusted_ledger
+from aurora_ingest.cli_network import network_of, network_options
+from aurora_ingest.cli_options import BeamCommand, logging_options
+from aurora_ingest.errors import UsageError
+
+if TYPE_CHECKING:
+    from aurora_ingest.runners.launch import Engine
+    from aurora_ingest.transforms.verify_plan import VerifyPlan
+
+
+@click.command(
+    "verify-range",
+    cls=BeamCommand,
+    short_help="Prove a range of ledgers by hashes, signatures, supply and states.",
+    epilog="\b\nExample:\n  aurora-ingest verify-range --network testnet --from 1 --to 8063",
+)
+@network_options
+@click.option(
+    "--history-archive-url",
+    "archive_urls",
+    envvar="AURORA_HISTORY_ARCHIVE_URL",
+    metavar="URL",
+    multiple=True,
+    show_envvar=True,
+    help="A mirror of the history archive: file://, http(s):// or gs://. Repeat it for more mirrors.",
+)
+@click.option(
+    "--ledgers",
+    "ledgers_url",
+    envvar="AURORA_LEDGERS",
+    metavar="URL",
+    show_envvar=True,
+    help="Where the ledgers come from: a data lake, a stream of LedgerCloseMeta, core-db+…; left out: the archive.",
+)
+@click.option(
+    "--from",
+    "first",
+    envvar="AURORA_FROM",
+    type=click.IntRange(min=1),
+    metavar="LEDGER",
+    required=True,
+    show_envvar=True,
+    help="The first ledger.",
+)
+@click.option(
+    "--to",
+    "last",
+    envvar="AURORA_TO",
+    type=click.IntRange(min=1),
+    metavar="LEDGER",
+    required=True,
+    show_envvar=True,
+    help="The last ledger; it is part of the range.",
+)
+@click.option(
+    "--checkpoint-frequency",
+    envvar="AURORA_CHECKPOINT_FREQUENCY",
+    type=click.IntRange(min=2),
+    metavar="LEDGERS",
+    show_envvar=True,
+    help="Ledgers per checkpoint; 64 on every public network.",
+)
+@click.option(
+    "--trusted-ledger",
+    envvar="AURORA_TRUSTED_LEDGER",
+    callback=_trusted_ledger,
+    metavar="N:HASH",
+    show_envvar=True,
+    help="A ledger and its hash, known from a source that you trust; the range has to be of its chain.",
+)
+@click.option(
+    "--state/--no-state",
+    "read_buckets",
+    envvar="AURORA_STATE",
+    default=True,
+    show_default=True,
+    show_envvar=True,
+    help="Read all entries of every checkpoint in the range from the archive, for supply and state.",
+)
+@click.option(
+    "--parquet",
+    "parquet_dir",
+    envvar="AURORA_PARQUET",
+    metavar="DIR",
+    show_envvar=True,
+    help="Folder in which the verdicts are kept as Parquet; those of an earlier run are replaced.",
+)
+@click.option(
+    "--format",
+    "form",
+    envvar="AURORA_FORMAT",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    show_envvar=True,
+    help="A table for people, or one JSON document.",
+)
+@click.option(
+    "--rows",
+    envvar="AURORA_ROWS",
+    type=click.Choice(["bad", "all"]),
+    default="bad",
+    show_default=True,
+    show_envvar=True,
+    help="Show only the ledgers that are bad (the first 100), or every ledger.",
+)
+@click.option(
+    "--bucket-cache",
+    "cache_dir",
+    envvar="AURORA_BUCKET_CACHE",
+    metavar="DIR",
+    show_envvar=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder in which downloaded buckets are kept: consecutive checkpoints share most of theirs.",
+)
+@click.option(
+    "--work-dir",
+    envvar="AURORA_WORK_DIR",
+    metavar="DIR",
+    show_envvar=True,
+    help="Folder for intermediate files; on an engine a place that all workers share.",
+)
+@logging_options
+@click.pass_context
+def verify_range_command(
+    ctx: click.Context,
+    /,
+    *,
+    network_name: str | None,
+    network_passphrase: str | None,
+    first: int,
+    last: int,
+    checkpoint_frequency: int | None,
+    form: str,
+    rows: str,
+    work_dir: str | None,
+    **rest: Any,
+) -> None:
+    """Prove a range of ledgers, and say of each what holds.
+
+    The range is inclusive at both ends. Each ledger gets a verdict per column: header hash, chain link, transaction
+    set, results, transaction hashes, bucket list, signature, supply, state. The exit code is 1 if one of them is bad,
+    and the message names the first. Flags of Apache Beam stand after --; without them everything runs in this process.
+    """
+    from aurora_ingest.ledger.ledger_range import LedgerRange
+    from aurora_ingest.pipelines import verify_range
+    from aurora_ingest.pipelines.verify_range import VerifyOptions
+    from aurora_ingest.runners import launch
+
+    network = network_of(network_name, network_passphrase, checkpoint_frequency)
+    engine = launch.choose_engine(ctx.meta.get(BeamCommand.FLAGS, ()))
+    with _work_folder(engine, work_dir) as folder:
+        plan = verify_range.plan_verification(
+            VerifyOptions(network=network, ledgers=LedgerRange(first, last), work_dir=folder, **rest)
+        )
+        launch.run(lambda pipeline: verify_range.verify_range(pipeline, plan), engine)
+        report = verify_range.read_report(plan)
+        _show(plan, report, as_json=form == "json", all_rows=rows == "all")
+    verify_range.require_good(report)
+
+
+@contextmanager
+def _work_folder(engine: Engine, work_dir: str | None) -> Iterator[str]:
+    """Gives the work directory; one that nobody named is removed at the end.
+
+    Raises:
+        UsageError: none was named and the workers are elsewhere.
+    """
+    if work_dir is not None:
+        yield work_dir
+        return
+    if engine.distributed:
+        raise UsageError(f"{engine.name} has workers in other processes: give a --work-dir that all of them share")
+    with tempfile.TemporaryDirectory(prefix="aurora-verify-") as folder:
+        yield folder
+
+
+def _show(plan: VerifyPlan, report: dict[str, Any], *, as_json: bool, all_rows: bool) -> None:
+    from aurora_ingest.transforms.verify_report import read_verdicts
+
+    parts = (batch.to_pylist() for batch in read_verdicts(plan, report)) if all_rows else iter([report["told"]])
+    if as_json:
+        _print_json(plan, report, parts)
+        return
+    from aurora_ingest.cli_verdicts import print_rows, print_summary
+
+    print_rows(parts)
+    print_summary(plan, report)
+
+
+def _print_json(plan: VerifyPlan, report: dict[str, Any], parts: Iterator[list[dict[str, Any]]]) -> None:
+    """Prints one document: the summary, then the rows as they come, so that a long range is never held whole."""
+    summary = {
+        "network": plan.network.passphrase,
+        "from": plan.ledgers.first,
+        "to": plan.ledgers.last,
+        "source": plan.backend.describe(),
+        "archive": None if plan.archive is None else list(plan.archive.urls),
+        **{name: report[name] for name in ("ledgers", "bad_ledgers", "first_bad", "counts")},
+    }
+    click.echo(json.dumps(summary)[:-1] + ', "rows": [', nl=False)
+    separator = ""
+    for part in parts:
+        for row in part:
+            click.echo(f"{separator}\n{json.dumps(row)}", nl=False)
+            separator = ","
+    click.echo("\n]}" if separator else "]}")
