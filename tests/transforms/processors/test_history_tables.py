@@ -50,6 +50,13 @@ def test_rows_read_no_columns_but_those_they_name(process: type[ProcessTable]) -
 
 
 @pytest.mark.parametrize("process", HISTORY_PROCESSORS)
+def test_named_columns_are_the_kernels(process: type[ProcessTable]) -> None:
+    for table, names in process.spec.columns.items():
+        assert set(names) <= set(SCHEMAS[table].names)
+        assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("process", HISTORY_PROCESSORS)
 def test_slices_make_slices(process: type[ProcessTable]) -> None:
     whole = whole_decoded(5)
     part = {table: batch.slice(1, 3) for table, batch in whole.items()}
