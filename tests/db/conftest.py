@@ -24,3 +24,11 @@ def engine(url: str) -> Iterator[sa.Engine]:
     opened = states.migrated(url)
     yield opened
     opened.dispose()
+
+
+@pytest.fixture
+def postgres(postgres_url: str) -> Iterator[sa.Engine]:
+    """The same on PostgreSQL only; its test needs the mark."""
+    opened = states.migrated(postgres_url)
+    yield opened
+    opened.dispose()

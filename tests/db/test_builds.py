@@ -13,9 +13,10 @@ import pytest
 import sqlalchemy as sa
 
 from aurora_ingest.db import builds, cursor, status
+from aurora_ingest.db.build_books import ingest_build_heartbeats
 from aurora_ingest.db.engine import connect, writing
 from aurora_ingest.db.publish import prepare_publish, publish
-from aurora_ingest.db.tables import METADATA, STATE_TABLES, ingest_build_heartbeats
+from aurora_ingest.db.tables import METADATA, STATE_TABLES
 from aurora_ingest.errors import (
     DatabaseError,
     FencedError,
@@ -121,12 +122,12 @@ def test_an_abandoned_build_is_gone_and_fenced(engine: sa.Engine) -> None:
     states.build_and_publish(engine, 63)
     build = builds.open_build(engine, plan(127), resume=False)
     write(engine, build, 127, 0)
-    assert [found.checkpoint for found in builds.unfinished_builds(engine)] == [127]
+    assert [found.checkpoint for found in status.read_status(engine).unfinished] == [127]
     assert builds.abandon_build(engine) == 1
     assert builds.abandon_build(engine) == 0
     with pytest.raises(FencedError, match="abandoned"):
         write(engine, build, 127, 1)
-    assert builds.unfinished_builds(engine) == ()
+    assert status.read_status(engine).unfinished == ()
     states.build_and_publish(engine, 127)
     assert visible(engine) == whole(127)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
@@ -16,61 +14,54 @@ from db import states
 pytestmark = pytest.mark.postgres
 
 
-@pytest.fixture
-def engine(postgres_url: str) -> Iterator[sa.Engine]:
-    opened = states.migrated(postgres_url)
-    yield opened
-    opened.dispose()
-
-
-def _definitions(engine: sa.Engine) -> dict[str, str]:
+def _definitions(postgres: sa.Engine) -> dict[str, str]:
     query = "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()"
-    with engine.connect() as connection:
+    with postgres.connect() as connection:
         return {row.indexname: row.indexdef for row in connection.exec_driver_sql(query)}
 
 
-def test_every_table_keeps_its_indexes_word_by_word(engine: sa.Engine) -> None:
-    before = _definitions(engine)
+def test_every_table_keeps_its_indexes_word_by_word(postgres: sa.Engine) -> None:
+    before = _definitions(postgres)
     plan = states.plan(63, tuple(STATE_TABLES))
-    build = builds.open_build(engine, plan, resume=False)
-    publish.prepare_publish(engine, build)
-    publish.publish(engine, build, 63, cursor.CURRENT_VERSION)
-    assert _definitions(engine) == before
+    build = builds.open_build(postgres, plan, resume=False)
+    publish.prepare_publish(postgres, build)
+    publish.publish(postgres, build, 63, cursor.CURRENT_VERSION)
+    assert _definitions(postgres) == before
     assert before["accounts_by_home_domain"].endswith("""WHERE ((home_domain)::text <> ''::text)""")
     partial = {name for name, definition in before.items() if "IS NOT NULL" in definition}
     assert {name for name in before if "sponsor" in name} < partial
     assert "trust_lines_by_liquidity_pool_id" in partial
 
 
-def test_indexes_that_a_former_try_made_are_kept(engine: sa.Engine) -> None:
-    build = builds.open_build(engine, states.plan(63), resume=False)
+def test_indexes_that_a_former_try_made_are_kept(postgres: sa.Engine) -> None:
+    build = builds.open_build(postgres, states.plan(63), resume=False)
     for unit in range(states.UNITS):
-        states.write(engine, build, 63, unit)
-    with engine.begin() as connection:
+        states.write(postgres, build, 63, unit)
+    with postgres.begin() as connection:
         key, *others = staging.missing_indexes(connection, build.build_id, "accounts_signers")
         connection.exec_driver_sql(key)
         assert staging.missing_indexes(connection, build.build_id, "accounts_signers") == others
-    publish.prepare_publish(engine, build)
-    publish.prepare_publish(engine, build)
-    publish.publish(engine, build, 63, cursor.CURRENT_VERSION)
-    assert states.visible(engine) == states.whole(63)
-    assert not indexing.prepare(engine, build, build.tables, publish._expected_rows(engine, build))
+    publish.prepare_publish(postgres, build)
+    publish.prepare_publish(postgres, build)
+    publish.publish(postgres, build, 63, cursor.CURRENT_VERSION)
+    assert states.visible(postgres) == states.whole(63)
+    assert not indexing.prepare(postgres, build, build.tables, publish._expected_rows(postgres, build))
 
 
-def test_two_rows_of_one_key_are_named(engine: sa.Engine) -> None:
-    build = builds.open_build(engine, states.plan(63, ("ttl",)), resume=False)
+def test_two_rows_of_one_key_are_named(postgres: sa.Engine) -> None:
+    build = builds.open_build(postgres, states.plan(63, ("ttl",)), resume=False)
     twice = pa.concat_tables([pa.table(states.rows(63, 0)["ttl"])] * 2).combine_chunks().to_batches()[0]
-    builds.write_unit(engine, build, "range", 0, {"rows": {"ttl": 2}}, {"ttl": twice})
+    builds.write_unit(postgres, build, "range", 0, {"rows": {"ttl": 2}}, {"ttl": twice})
     with pytest.raises(
         PublishError, match=r"table ttl: two rows have one key: .*Key \(key_hash\)=\(.*\) is duplicated"
     ):
-        publish.prepare_publish(engine, build)
-    assert states.visible(engine) == (None, set(), 0, 0)
+        publish.prepare_publish(postgres, build)
+    assert states.visible(postgres) == (None, set(), 0, 0)
 
 
-def test_lookups_use_the_partial_indexes(engine: sa.Engine) -> None:
+def test_lookups_use_the_partial_indexes(postgres: sa.Engine) -> None:
     def plan_of(query: str) -> str:
-        with engine.connect() as connection:
+        with postgres.connect() as connection:
             connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
             return "\n".join(connection.exec_driver_sql(f"EXPLAIN {query}").scalars())
 

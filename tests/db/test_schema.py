@@ -84,6 +84,18 @@ def test_the_cursor_reads_the_originals_zero_as_none(engine: sa.Engine) -> None:
         assert cursor.read_last_ledger(connection, lock=True) == 63
 
 
+def test_the_facts_have_the_originals_names(engine: sa.Engine) -> None:
+    states.build_and_publish(engine, 63)
+    with engine.connect() as connection:
+        rows = connection.execute(sa.text("SELECT key, value FROM key_value_store")).all()
+    assert {row.key: row.value for row in rows} == {
+        "exp_ingest_last_ledger": "63",
+        "exp_ingest_version": str(cursor.CURRENT_VERSION),
+        "exp_state_invalid": "false",
+        "network_passphrase": states.PASSPHRASE,
+    }
+
+
 def test_a_state_of_a_newer_version_is_kept(engine: sa.Engine) -> None:
     states.build_and_publish(engine, 63)
     with writing(engine) as connection:
@@ -95,6 +107,15 @@ def test_a_state_of_a_newer_version_is_kept(engine: sa.Engine) -> None:
 @pytest.mark.parametrize("address", ["nonsense", "mysql://host/x", "postgresql+nodriver://host/x"])
 def test_a_strange_address_is_wrong_usage(address: str) -> None:
     with pytest.raises(UsageError, match="database"):
+        connect(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["sqlite://", "sqlite:///:memory:", "sqlite:///file::memory:?uri=true", "sqlite:///file:x?mode=memory&uri=true"],
+)
+def test_sqlite_in_memory_is_wrong_usage(address: str) -> None:
+    with pytest.raises(UsageError, match="is SQLite in memory: its tables would end with this process"):
         connect(address)
 
 

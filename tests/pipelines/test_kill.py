@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 import aurora_ingest
-from aurora_ingest.db import builds, schema
+from aurora_ingest.db import schema, status
 from aurora_ingest.db.engine import connect
 from aurora_ingest.db.tables import METADATA, STATE_TABLES
 
@@ -110,7 +110,7 @@ def _with_old_state(url: str, tmp_path: Path) -> None:
 
 def _assert_nothing_is_left(url: str) -> None:
     engine = connect(url)
-    assert builds.unfinished_builds(engine) == ()
+    assert status.read_status(engine).unfinished == ()
     engine.dispose()
     with psycopg.connect(url) as connection:
         rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from aurora_ingest.db import cursor, guards, staging
-from aurora_ingest.db.engine import is_postgres, writing
+from aurora_ingest.db import backends, cursor, guards, staging, takeover
+from aurora_ingest.db.build_books import ingest_build_receipts, ingest_builds
+from aurora_ingest.db.engine import clock, is_postgres, writing
+from aurora_ingest.db.fencing import ABANDONED, BUILDING, PUBLISHED, Build, writing_build
 from aurora_ingest.db.heartbeat import Heartbeat, beat, silence
 from aurora_ingest.db.load import load_batch
-from aurora_ingest.db.tables import ingest_build_heartbeats, ingest_build_receipts, ingest_builds
-from aurora_ingest.errors import FencedError, UnfinishedBuildError
 
 __all__ = [
     "Build",
@@ -28,16 +24,10 @@ __all__ = [
     "Heartbeat",
     "abandon_build",
     "finished",
-    "hold",
     "open_build",
     "unfinished_builds",
     "write_unit",
-    "writing_build",
 ]
-
-BUILDING: Final = "building"
-PUBLISHED: Final = "published"
-ABANDONED: Final = "abandoned"
 
 
 @dataclass(frozen=True)
@@ -57,23 +47,6 @@ class BuildPlan:
     ledger_hash: str
     network_passphrase: str
     tables: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Build:
-    """The right to write one build; picklable, so that every worker has it.
-
-    Attributes:
-        build_id: hex name of the build.
-        epoch: fencing token: whoever opened the build last has the highest.
-        tables: state tables of the build.
-        network_passphrase: network of the archive.
-    """
-
-    build_id: str
-    epoch: int
-    tables: tuple[str, ...]
-    network_passphrase: str
 
 
 @dataclass(frozen=True)
@@ -99,7 +72,7 @@ def open_build(engine: sa.Engine, plan: BuildPlan, *, resume: bool, takeover_aft
     """Starts a build with empty staging tables, or takes up the unfinished one of the same name.
 
     A resumed build that turns out to be published already, and is what readers see, is given back as it is: its units
-    are done, and publishing it does nothing.
+    are done, and publishing it does nothing. If its state was found wrong since, it is built again.
 
     Args:
         engine: the target database.
@@ -108,19 +81,29 @@ def open_build(engine: sa.Engine, plan: BuildPlan, *, resume: bool, takeover_aft
         takeover_after: seconds without a heartbeat after which the former builder counts as gone.
 
     Raises:
-        UnfinishedBuildError: another build is unfinished, or this one and `resume` was not given, or its builder lives.
+        UnfinishedBuildError: another build is unfinished, or this one and `resume` was not given, or its builder lives,
+            or it is published and the state has moved on since.
         MigrationError: the schema is not ours.
         NetworkMismatchError: the database holds another network.
-        DatabaseError: views depend on the tables, or the build's tables would stand beside rows of another ledger.
+        DatabaseError: things hang on the tables that would be lost, or the build's tables would stand beside rows of
+            another ledger.
     """
     guards.check_target(engine, plan.network_passphrase, plan.checkpoint, plan.tables)
     with writing(engine) as connection:
         _one_at_a_time(connection)
         open_rows = connection.execute(sa.select(ingest_builds).where(ingest_builds.c.status == BUILDING)).all()
         for row in open_rows:
-            _refuse_unless_same(connection, row, plan, resume=resume, takeover_after=takeover_after)
+            takeover.refuse_unless_same(
+                connection, row, plan.build_id, plan.checkpoint, resume=resume, takeover_after=takeover_after
+            )
+            backends.end(connection, row.build_id)
         former = connection.execute(sa.select(ingest_builds).where(ingest_builds.c.build_id == plan.build_id)).first()
-        if resume and former is not None and _is_visible(connection, former, plan):
+        if (
+            resume
+            and former is not None
+            and former.status == PUBLISHED
+            and takeover.is_visible(connection, plan.build_id, plan.checkpoint)
+        ):
             return Build(plan.build_id, int(former.epoch), plan.tables, plan.network_passphrase)
         epoch = 1 if former is None else int(former.epoch) + 1
         facts = {
@@ -131,7 +114,7 @@ def open_build(engine: sa.Engine, plan: BuildPlan, *, resume: bool, takeover_aft
             "version": cursor.CURRENT_VERSION,
             "epoch": epoch,
             "status": BUILDING,
-            "started_at": time.time(),
+            "started_at": clock(connection),
             "finished_at": None,
         }
         if former is None:
@@ -164,16 +147,17 @@ def abandon_build(engine: sa.Engine, build_id: str | None = None) -> int:
             query = query.where(ingest_builds.c.build_id == build_id)
         dropped = connection.execute(query).all()
         for row in dropped:
+            backends.end(connection, row.build_id)
             of_build = ingest_builds.c.build_id == row.build_id
-            raised = {"epoch": ingest_builds.c.epoch + 1, "status": ABANDONED, "finished_at": time.time()}
+            raised = {"epoch": ingest_builds.c.epoch + 1, "status": ABANDONED, "finished_at": clock(connection)}
             connection.execute(sa.update(ingest_builds).where(of_build).values(**raised))
             _forget_units(connection, row.build_id)
             staging.drop(connection, row.build_id, json.loads(row.tables))
     return len(dropped)
 
 
-def unfinished_builds(engine: sa.Engine) -> tuple[UnfinishedBuild, ...]:
-    """Returns the builds that were neither published nor abandoned, oldest first."""
+def unfinished_builds(connection: sa.Connection) -> tuple[UnfinishedBuild, ...]:
+    """Returns the builds that were neither published nor abandoned, oldest first; `connection` is in a transaction."""
     units = (
         sa.select(sa.func.count())
         .where(ingest_build_receipts.c.build_id == ingest_builds.c.build_id)
@@ -181,11 +165,10 @@ def unfinished_builds(engine: sa.Engine) -> tuple[UnfinishedBuild, ...]:
         .label("units")
     )
     query = sa.select(ingest_builds, units).where(ingest_builds.c.status == BUILDING).order_by("started_at", "build_id")
-    with engine.connect() as connection:
-        return tuple(
-            UnfinishedBuild(row.build_id, row.checkpoint, row.epoch, row.units, silence(connection, row.build_id))
-            for row in connection.execute(query).all()
-        )
+    return tuple(
+        UnfinishedBuild(row.build_id, row.checkpoint, row.epoch, row.units, silence(connection, row.build_id))
+        for row in connection.execute(query).all()
+    )
 
 
 def finished(engine: sa.Engine, build: Build) -> dict[tuple[str, int], dict[str, Any]]:
@@ -241,85 +224,6 @@ def write_unit(
         for table, batch in tables.items():
             load_batch(connection, table, batch, into=staging.name(build.build_id, table))
     return dict(payload)
-
-
-@contextmanager
-def writing_build(engine: sa.Engine, build: Build, *, exclusive: bool = False) -> Iterator[tuple[sa.Connection, str]]:
-    """One transaction that writes a build, together with the build's status; see `hold`."""
-    with writing(engine) as connection:
-        yield connection, hold(connection, build, exclusive=exclusive)
-
-
-def hold(connection: sa.Connection, build: Build, *, exclusive: bool = False) -> str:
-    """Makes sure that `build` may still be written, and keeps that so until the transaction ends.
-
-    Args:
-        connection: in a transaction.
-        build: the right to write.
-        exclusive: nobody else may write the build meanwhile.
-
-    Returns:
-        The build's status: building or published.
-
-    Raises:
-        FencedError: another builder has taken the build over, or it was abandoned.
-    """
-    query = sa.select(ingest_builds.c.epoch, ingest_builds.c.status).where(ingest_builds.c.build_id == build.build_id)
-    if is_postgres(connection):
-        query = query.with_for_update(read=not exclusive)
-    row = connection.execute(query).first()
-    if row is None or row.epoch != build.epoch or row.status == ABANDONED:
-        found = "is gone" if row is None else f"is at epoch {row.epoch} and {row.status}"
-        raise FencedError(
-            f"build {build.build_id[:12]} {found}, this builder has epoch {build.epoch}: "
-            "another one took it over or dropped it; this one has to stop"
-        )
-    return str(row.status)
-
-
-def _is_visible(connection: sa.Connection, former: Any, plan: BuildPlan) -> bool:
-    """Tells whether a former run of this build got as far as publishing it, and nothing came after."""
-    return former.status == PUBLISHED and cursor.read_last_ledger(connection) == plan.checkpoint
-
-
-def _refuse_unless_same(
-    connection: sa.Connection, row: Any, plan: BuildPlan, *, resume: bool, takeover_after: float
-) -> None:
-    """Lets only the same build pass, asked for with resume, whose former builder is gone."""
-    name = f"unfinished build {row.build_id[:12]} of checkpoint {row.checkpoint}"
-    if row.build_id != plan.build_id:
-        raise UnfinishedBuildError(
-            f"{name} is there, this run would be {plan.build_id[:12]} of checkpoint {plan.checkpoint}; "
-            "finish that one with --resume and its own options, or drop it with --abandon"
-        )
-    if not resume:
-        raise UnfinishedBuildError(f"{name} is there; go on with --resume, or drop it with --abandon")
-    beats = ingest_build_heartbeats
-    node = connection.execute(sa.select(beats.c.node).where(beats.c.build_id == row.build_id)).scalar_one_or_none()
-    silent = silence(connection, row.build_id)
-    if silent < takeover_after and not _is_dead(node):
-        raise UnfinishedBuildError(
-            f"{name}: its builder {node} was heard of {silent:.0f} s ago; "
-            f"--resume takes over after {takeover_after:.0f} s of silence (--takeover-after)"
-        )
-
-
-def _is_dead(node: str | None) -> bool:
-    """Tells whether a builder on this machine is certainly gone."""
-    if node is None:
-        return True
-    host, _, process = node.rpartition(":")
-    if host != socket.gethostname() or not process.isdigit():
-        return False
-    if int(process) == os.getpid():
-        return True
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
 
 
 def _forget_units(connection: sa.Connection, build_id: str) -> None:

@@ -15,7 +15,7 @@ CURRENT_VERSION: Final = 3
 LAST_LEDGER: Final = "exp_ingest_last_ledger"
 VERSION: Final = "exp_ingest_version"
 STATE_INVALID: Final = "exp_state_invalid"
-NETWORK: Final = "aurora_network_passphrase"
+NETWORK: Final = "network_passphrase"
 
 
 def read(connection: sa.Connection, key: str, *, lock: bool = False) -> str | None:
@@ -43,6 +43,11 @@ def read_version(connection: sa.Connection) -> int | None:
     """Returns the version of the rules that made the state, None before the first state."""
     value = read(connection, VERSION)
     return int(value) or None if value is not None else None
+
+
+def is_state_invalid(connection: sa.Connection) -> bool:
+    """Tells whether the state was found wrong and waits for a rebuild."""
+    return read(connection, STATE_INVALID) == "true"
 
 
 def write(connection: sa.Connection, key: str, value: str) -> None:

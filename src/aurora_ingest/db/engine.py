@@ -23,7 +23,7 @@ def connect(url: str) -> sa.Engine:
         url: ``postgresql://user@host/name`` or ``sqlite:///file.db``.
 
     Raises:
-        UsageError: no such kind of database.
+        UsageError: no such kind of database, or SQLite in memory.
         DatabaseError: it does not answer.
     """
     engine = _engine(url)
@@ -46,16 +46,32 @@ def is_postgres(connection: sa.Connection | sa.Engine) -> bool:
     return connection.dialect.name == "postgresql"
 
 
+def clock(connection: sa.Connection) -> sa.ColumnElement[float]:
+    """Returns the database's own clock as an expression, in seconds since 1970; builders' clocks may disagree."""
+    if is_postgres(connection):
+        return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double())
+    return sa.literal_column("(julianday('now') - 2440587.5) * 86400.0", sa.Double())
+
+
 @contextmanager
-def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """One transaction that writes: committed at the end of the block, rolled back by an error in it.
+def writer(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A connection whose transactions write.
 
     SQLite takes its write lock at once, so that two writers wait for each other instead of failing halfway.
     """
     with engine.connect() as connection:
-        writer = connection.execution_options(**{_WRITES: True})
-        with writer.begin():
-            yield writer
+        yield connection.execution_options(**{_WRITES: True})
+
+
+@contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """One transaction that writes: committed at the end of the block, rolled back by an error in it.
+
+    Raises:
+        DatabaseError: another process holds SQLite's write lock for longer than a minute.
+    """
+    with writer(engine) as connection, connection.begin():
+        yield connection
 
 
 def address_of(url: str) -> sa.URL:
@@ -80,6 +96,7 @@ def address_of(url: str) -> sa.URL:
 def _engine(url: str) -> sa.Engine:
     address = address_of(url)
     if address.get_backend_name() == "sqlite":
+        _refuse_in_memory(address)
         engine = sa.create_engine(address, connect_args={"check_same_thread": False, "timeout": _SQLITE_BUSY_SECONDS})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -90,6 +107,16 @@ def _engine(url: str) -> sa.Engine:
         raise UsageError(f"database driver {address.drivername!r} is unknown; write postgresql://…") from error
 
 
+def _refuse_in_memory(address: sa.URL) -> None:
+    """Refuses a database that each connection would have of its own and that ends with the process."""
+    name = address.database or ""
+    if name in {"", ":memory:"} or name.startswith("file::memory:") or address.query.get("mode") == "memory":
+        raise UsageError(
+            f"database URL {address.render_as_string()!r} is SQLite in memory: its tables would end with this process; "
+            "expected a file, sqlite:///file.db"
+        )
+
+
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # transactions are begun by us, see below
     for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
@@ -97,5 +124,15 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if not connection.get_execution_options().get(_WRITES, False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    try:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    except OperationalError as error:
+        if "locked" not in str(error.orig):
+            raise
+        raise DatabaseError(
+            f"database {shown(connection.engine)} has been locked by another process for {_SQLITE_BUSY_SECONDS} s: "
+            "wait for that process, or end it, and run again"
+        ) from error

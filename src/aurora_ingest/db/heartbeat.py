@@ -6,15 +6,15 @@ import logging
 import os
 import socket
 import threading
-import time
 from types import TracebackType
 from typing import Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from aurora_ingest.db.engine import writing
-from aurora_ingest.db.tables import ingest_build_heartbeats
+from aurora_ingest.db.build_books import ingest_build_heartbeats
+from aurora_ingest.db.engine import clock, is_postgres, writing
+from aurora_ingest.errors import DatabaseError
 
 _SECONDS = 5.0
 _LOG = logging.getLogger(__name__)
@@ -33,9 +33,9 @@ def node_name() -> str:
 
 
 def beat(connection: sa.Connection, build_id: str, epoch: int) -> None:
-    """Notes that this process builds `build_id` and is alive; an older epoch leaves a newer one's note alone."""
+    """Notes by the database's clock that this process builds `build_id`; an older epoch leaves a newer note alone."""
     beats = ingest_build_heartbeats
-    values = {"epoch": epoch, "node": node_name(), "beat_at": time.time()}
+    values = {"epoch": epoch, "node": node_name(), "beat_at": clock(connection)}
     of_build = beats.c.build_id == build_id
     changed = connection.execute(sa.update(beats).where(of_build & (beats.c.epoch <= epoch)).values(**values)).rowcount
     if changed == 0 and connection.execute(sa.select(beats.c.epoch).where(of_build)).first() is None:
@@ -45,8 +45,9 @@ def beat(connection: sa.Connection, build_id: str, epoch: int) -> None:
 def silence(connection: sa.Connection, build_id: str) -> float:
     """Returns the seconds since a builder of `build_id` was last heard of; infinite when there never was one."""
     beats = ingest_build_heartbeats
-    at = connection.execute(sa.select(beats.c.beat_at).where(beats.c.build_id == build_id)).scalar_one_or_none()
-    return float("inf") if at is None else max(time.time() - at, 0.0)
+    query = sa.select(clock(connection) - beats.c.beat_at).where(beats.c.build_id == build_id)
+    seconds = connection.execute(query).scalar_one_or_none()
+    return float("inf") if seconds is None else max(float(seconds), 0.0)
 
 
 class Heartbeat:
@@ -81,6 +82,9 @@ class Heartbeat:
         while not self._ended.wait(self._seconds):
             try:
                 with writing(self._engine) as connection:
+                    if is_postgres(connection):
+                        # A process that is stopped between two statements must not keep the books locked.
+                        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '5s'")
                     beat(connection, self._build.build_id, self._build.epoch)
-            except SQLAlchemyError as error:
+            except (SQLAlchemyError, DatabaseError) as error:
                 _LOG.warning("Heartbeat failed", extra={"build": self._build.build_id[:12], "error": str(error)})

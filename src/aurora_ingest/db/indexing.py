@@ -11,7 +11,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from aurora_ingest.db import builds, staging
+from aurora_ingest.db import fencing, staging
 from aurora_ingest.db.engine import is_postgres
 from aurora_ingest.errors import PublishError
 
@@ -24,7 +24,7 @@ ALONE_BYTES: Final = 1 << 30
 """Size of a table from which on the server's own choice of helpers for a sort is left alone."""
 
 
-def prepare(engine: sa.Engine, build: builds.Build, tables: Iterable[str], expected: Counter[str]) -> bool:
+def prepare(engine: sa.Engine, build: fencing.Build, tables: Iterable[str], expected: Counter[str]) -> bool:
     """Compares rows with `expected`, then makes what is missing of keys, indexes and statistics.
 
     May be run again: each table's count, each index and each table's end is a transaction of its own.
@@ -64,10 +64,10 @@ def prepare(engine: sa.Engine, build: builds.Build, tables: Iterable[str], expec
     return True
 
 
-def _check_rows(engine: sa.Engine, build: builds.Build, table: str, expected: int) -> int | None:
+def _check_rows(engine: sa.Engine, build: fencing.Build, table: str, expected: int) -> int | None:
     """Returns the rows of a staging table, None if the build is published."""
-    with builds.writing_build(engine, build) as (connection, status):
-        if status == builds.PUBLISHED:
+    with fencing.writing_build(engine, build) as (connection, status):
+        if status == fencing.PUBLISHED:
             return None
         found = staging.count(connection, build.build_id, table)
     if found != expected:
@@ -78,11 +78,11 @@ def _check_rows(engine: sa.Engine, build: builds.Build, table: str, expected: in
     return found
 
 
-def _make_index(engine: sa.Engine, build: builds.Build, table: str, statement: str) -> None:
+def _make_index(engine: sa.Engine, build: fencing.Build, table: str, statement: str) -> None:
     try:
-        with builds.writing_build(engine, build) as (connection, _):
+        with fencing.writing_build(engine, build) as (connection, _):
             _set_sort(connection, staging.size(connection, build.build_id, table))
-            connection.exec_driver_sql(statement)
+            connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
     except IntegrityError as error:
         reason = " ".join(str(error.orig).split())
         raise PublishError(
@@ -105,6 +105,6 @@ def _set_sort(connection: sa.Connection, table_bytes: int) -> None:
         connection.exec_driver_sql("SET LOCAL max_parallel_maintenance_workers = 0")
 
 
-def _complete(engine: sa.Engine, build: builds.Build, table: str) -> None:
-    with builds.writing_build(engine, build) as (connection, _):
+def _complete(engine: sa.Engine, build: fencing.Build, table: str) -> None:
+    with fencing.writing_build(engine, build) as (connection, _):
         staging.complete(connection, build.build_id, table)

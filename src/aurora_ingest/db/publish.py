@@ -12,9 +12,10 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from aurora_ingest.db import builds, cursor, guards, indexing, staging
-from aurora_ingest.db.engine import is_postgres, writing
-from aurora_ingest.db.tables import STATE_TABLES, ingest_build_receipts, ingest_builds
+from aurora_ingest.db import backends, cursor, dependents, fencing, guards, indexing, staging
+from aurora_ingest.db.build_books import ingest_build_receipts, ingest_builds
+from aurora_ingest.db.engine import clock, is_postgres
+from aurora_ingest.db.tables import STATE_TABLES
 from aurora_ingest.errors import PublishError
 
 LOCK_SECONDS: Final = 2
@@ -23,7 +24,7 @@ _LONGEST_PAUSE: Final = 5.0
 _LOG = logging.getLogger(__name__)
 
 
-def prepare_publish(engine: sa.Engine, build: builds.Build) -> None:
+def prepare_publish(engine: sa.Engine, build: fencing.Build) -> None:
     """Compares rows with receipts, then makes keys, indexes and statistics on the staging tables; may be run again.
 
     Raises:
@@ -33,10 +34,10 @@ def prepare_publish(engine: sa.Engine, build: builds.Build) -> None:
     indexing.prepare(engine, build, _in_order(build), _expected_rows(engine, build))
 
 
-def publish(engine: sa.Engine, build: builds.Build, ledger: int, version: int) -> None:
+def publish(engine: sa.Engine, build: fencing.Build, ledger: int, version: int) -> None:
     """Swaps the staging tables in and sets the cursor, in one transaction; does nothing when that was done.
 
-    Readers that hold a table make it wait at most `LOCK_SECONDS`, then it lets everybody pass and tries again.
+    Readers that hold tables make it wait `LOCK_SECONDS` in all, then it lets everybody pass and tries again.
 
     Args:
         engine: the target database.
@@ -46,14 +47,18 @@ def publish(engine: sa.Engine, build: builds.Build, ledger: int, version: int) -
 
     Raises:
         PublishError: the tables were in use at every attempt.
+        DatabaseError: what the guards of a build refuse, come up since it began.
         FencedError: another builder took the build over.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            with writing(engine) as connection:
+            with fencing.noted_writer(engine, build) as connection, connection.begin():
                 _swap(connection, build, ledger, version)
-        except OperationalError as error:
-            if not _is_lock_timeout(error):
+        except staging.LateIndexError as error:
+            _LOG.info("Publishing goes back to indexes", extra={"build": build.build_id[:12], "reason": str(error)})
+            prepare_publish(engine, build)
+        except (OperationalError, _LockTimeoutError) as error:
+            if isinstance(error, OperationalError) and not _is_lock_timeout(error):
                 raise
             _LOG.info("Publishing waits for readers", extra={"build": build.build_id[:12], "attempt": attempt})
             time.sleep(min(0.1 * attempt, _LONGEST_PAUSE) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
@@ -65,37 +70,58 @@ def publish(engine: sa.Engine, build: builds.Build, ledger: int, version: int) -
     )
 
 
-def _swap(connection: sa.Connection, build: builds.Build, ledger: int, version: int) -> None:
+class _LockTimeoutError(Exception):
+    """The time for all locks of one swap is over."""
+
+
+def _swap(connection: sa.Connection, build: fencing.Build, ledger: int, version: int) -> None:
+    until = time.monotonic() + LOCK_SECONDS
+    _limit_waiting(connection, until)
+    if fencing.hold(connection, build, exclusive=True) == fencing.PUBLISHED:
+        return
+    _limit_waiting(connection, until)
+    cursor.read_last_ledger(connection, lock=True)
+    tables = _in_order(build)
     if is_postgres(connection):
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+        for table in tables:
+            _limit_waiting(connection, until)
+            connection.exec_driver_sql(f'LOCK TABLE "{table}" IN ACCESS EXCLUSIVE MODE')
+        _limit_waiting(connection, until)
     else:
         # Without it SQLite looks through all views for the dropped table's name and refuses.
         connection.exec_driver_sql("PRAGMA legacy_alter_table = ON")
-    if builds.hold(connection, build, exclusive=True) == builds.PUBLISHED:
-        return
-    cursor.read_last_ledger(connection, lock=True)
+    # Once more what was checked when the build began: nobody can change it any more from here on.
     guards.check_network(connection, build.network_passphrase)
+    guards.check_version(connection)
     guards.check_other_tables(connection, ledger, build.tables)
-    tables = _in_order(build)
-    if is_postgres(connection):
-        names = ", ".join(f'"{table}"' for table in tables)
-        connection.exec_driver_sql(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE")
+    dependents.check_dependents(connection, tables)
     for table in tables:
         staging.swap(connection, build.build_id, table)
     _write_cursor(connection, build, ledger, version)
     of_build = ingest_builds.c.build_id == build.build_id
-    done = {"status": builds.PUBLISHED, "finished_at": time.time()}
+    done = {"status": fencing.PUBLISHED, "finished_at": clock(connection)}
     connection.execute(sa.update(ingest_builds).where(of_build).values(**done))
+    backends.forget(connection, build.build_id)
 
 
-def _write_cursor(connection: sa.Connection, build: builds.Build, ledger: int, version: int) -> None:
+def _limit_waiting(connection: sa.Connection, until: float) -> None:
+    """Lets the next statement wait for locks only as long as the whole swap may still wait."""
+    if not is_postgres(connection):
+        return
+    left = round((until - time.monotonic()) * 1000)
+    if left <= 0:
+        raise _LockTimeoutError
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {left}")
+
+
+def _write_cursor(connection: sa.Connection, build: fencing.Build, ledger: int, version: int) -> None:
     cursor.write(connection, cursor.NETWORK, build.network_passphrase)
     cursor.write(connection, cursor.LAST_LEDGER, str(ledger))
     cursor.write(connection, cursor.VERSION, str(version))
     cursor.write(connection, cursor.STATE_INVALID, "false")
 
 
-def _expected_rows(engine: sa.Engine, build: builds.Build) -> Counter[str]:
+def _expected_rows(engine: sa.Engine, build: fencing.Build) -> Counter[str]:
     receipts = ingest_build_receipts.c
     query = sa.select(receipts.payload).where(receipts.build_id == build.build_id)
     expected: Counter[str] = Counter()
@@ -105,7 +131,7 @@ def _expected_rows(engine: sa.Engine, build: builds.Build) -> Counter[str]:
     return expected
 
 
-def _in_order(build: builds.Build) -> list[str]:
+def _in_order(build: fencing.Build) -> list[str]:
     """Returns the build's tables in the one order in which everybody locks them."""
     return [table for table in STATE_TABLES if table in build.tables]
 

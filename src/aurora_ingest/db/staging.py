@@ -6,8 +6,14 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 
+from aurora_ingest.db import carry
 from aurora_ingest.db.engine import is_postgres
 from aurora_ingest.db.tables import STATE_TABLES
+from aurora_ingest.errors import PublishError
+
+
+class LateIndexError(PublishError):
+    """A user made an index on a visible table after the staging table got its indexes; making them again helps."""
 
 
 def name(build_id: str, table: str) -> str:
@@ -22,7 +28,8 @@ def create(connection: sa.Connection, build_id: str, tables: Iterable[str]) -> N
         connection.exec_driver_sql(f'DROP TABLE IF EXISTS "{staged}"')
         if is_postgres(connection):
             connection.exec_driver_sql(
-                f'CREATE TABLE "{staged}" (LIKE "{table}" INCLUDING DEFAULTS INCLUDING STORAGE INCLUDING COMMENTS)'
+                f'CREATE TABLE "{staged}" (LIKE "{table}" INCLUDING DEFAULTS INCLUDING STORAGE)'
+                f"{_tablespace(connection, table)}"
             )
         else:
             _copy_of(table, staged).create(connection)
@@ -66,7 +73,8 @@ def missing_indexes(connection: sa.Connection, build_id: str, table: str) -> lis
             some = each.dialect_options["postgresql"]["where"]
             where = "" if some is None else f" WHERE {some}"
             statements.append(f'CREATE INDEX "{staged_name}" ON "{staged}" ({_columns(each.columns)}){where}')
-    return statements
+    user_made = carry.user_indexes(connection, build_id, table, staged)
+    return statements + [each.statement for each in user_made if each.staged_name not in there]
 
 
 def complete(connection: sa.Connection, build_id: str, table: str) -> None:
@@ -82,7 +90,11 @@ def complete(connection: sa.Connection, build_id: str, table: str) -> None:
 
 
 def swap(connection: sa.Connection, build_id: str, table: str) -> None:
-    """Puts a staging table in the place of the visible one, with its grants and the names of its indexes."""
+    """Puts a staging table in the place of the visible one, with its name and what users put on it.
+
+    Raises:
+        LateIndexError: the visible table has an index that the staging table has not.
+    """
     staged = name(build_id, table)
     if not is_postgres(connection):
         connection.exec_driver_sql(f'DROP TABLE "{table}"')
@@ -90,12 +102,24 @@ def swap(connection: sa.Connection, build_id: str, table: str) -> None:
         for each in sorted(STATE_TABLES[table].indexes, key=lambda each: str(each.name)):
             each.create(connection)
         return
-    _copy_grants(connection, table, staged)
+    there = _index_names(connection, staged)
+    user_made = carry.user_indexes(connection, build_id, table, staged)
+    late = [each.name for each in user_made if each.staged_name not in there]
+    if late:
+        raise LateIndexError(f"table {table}: indexes {', '.join(late)} were made after the staging table's")
+    taken_along = carry.statements(connection, table)
     connection.exec_driver_sql(f'DROP TABLE "{table}"')
     connection.exec_driver_sql(f'ALTER TABLE "{staged}" RENAME TO "{table}"')
     connection.exec_driver_sql(f'ALTER TABLE "{table}" RENAME CONSTRAINT "{staged}_pkey" TO "{table}_pkey"')
     for each in STATE_TABLES[table].indexes:
         connection.exec_driver_sql(f'ALTER INDEX "{_index_name(build_id, str(each.name))}" RENAME TO "{each.name}"')
+    for index in user_made:
+        quoted = index.name.replace('"', '""')
+        rename = f'ALTER INDEX "{index.staged_name}" RENAME TO "{quoted}"'
+        connection.exec_driver_sql(rename, execution_options={"no_parameters": True})
+    for statement in (*carry.strange_grants(connection, table), *taken_along):
+        # A comment may hold anything: nothing in it must be taken for a parameter.
+        connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
 
 
 def _index_name(build_id: str, index_name: str) -> str:
@@ -114,20 +138,12 @@ def _index_names(connection: sa.Connection, table: str) -> set[str]:
     return set(connection.execute(query, {"table": f'"{table}"'}).scalars())
 
 
-def _copy_grants(connection: sa.Connection, source: str, target: str) -> None:
-    """Grants on `target` what was granted on `source`; the owner's own rights come with the table."""
-    grants = connection.execute(
-        sa.text(
-            "SELECT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS grantee, "
-            "a.privilege_type AS privilege, a.is_grantable AS grantable "
-            "FROM pg_class c, aclexplode(c.relacl) a "
-            "WHERE c.oid = CAST(:source AS regclass) AND a.grantee <> c.relowner"
-        ),
-        {"source": f'"{source}"'},
-    ).all()
-    for grant in grants:
-        option = " WITH GRANT OPTION" if grant.grantable else ""
-        connection.exec_driver_sql(f'GRANT {grant.privilege} ON "{target}" TO {grant.grantee}{option}')
+def _tablespace(connection: sa.Connection, table: str) -> str:
+    query = sa.text(
+        "SELECT format(' TABLESPACE %I', t.spcname) FROM pg_class c JOIN pg_tablespace t ON t.oid = c.reltablespace "
+        "WHERE c.oid = CAST(:table AS regclass)"
+    )
+    return connection.execute(query, {"table": f'"{table}"'}).scalar_one_or_none() or ""
 
 
 def _copy_of(table: str, staged: str) -> sa.Table:

@@ -33,7 +33,7 @@ class DatabaseStatus:
 
 
 def read_status(engine: sa.Engine) -> DatabaseStatus:
-    """Reads how a database stands; cursor and rows come from one moment.
+    """Reads how a database stands; all of it comes from one moment.
 
     Raises:
         MigrationError: the schema is not ours.
@@ -44,8 +44,11 @@ def read_status(engine: sa.Engine) -> DatabaseStatus:
             table: int(connection.execute(sa.select(sa.func.count()).select_from(sa.table(table))).scalar_one())
             for table in STATE_TABLES
         }
-        network = cursor.read(connection, cursor.NETWORK)
-        last_ledger = cursor.read_last_ledger(connection)
-        version = cursor.read_version(connection)
-        invalid = cursor.read(connection, cursor.STATE_INVALID) == "true"
-    return DatabaseStatus(network, last_ledger, version, invalid, rows, builds.unfinished_builds(engine))
+        return DatabaseStatus(
+            network_passphrase=cursor.read(connection, cursor.NETWORK),
+            last_ledger=cursor.read_last_ledger(connection),
+            version=cursor.read_version(connection),
+            state_invalid=cursor.is_state_invalid(connection),
+            rows=rows,
+            unfinished=builds.unfinished_builds(connection),
+        )

@@ -1,4 +1,4 @@
-"""Every table: Horizon's state tables under its names, ours beside them, and the books of the builds."""
+"""The tables of a state, Horizon's under its names and ours beside them, and the cursor's."""
 
 from __future__ import annotations
 
@@ -277,36 +277,4 @@ key_value_store = sa.Table(
     METADATA,
     Column("key", String(255), primary_key=True, nullable=False),
     Column("value", String(255), nullable=False),
-)
-ingest_builds = sa.Table(
-    "ingest_builds",
-    METADATA,
-    Column("build_id", String(64), primary_key=True, nullable=False),
-    Column("checkpoint", BigInteger(), nullable=False),
-    Column("ledger_hash", String(64), nullable=False),
-    Column("network_passphrase", Text(), nullable=False),
-    Column("tables", Text(), nullable=False),
-    Column("version", Integer(), nullable=False),
-    Column("epoch", Integer(), nullable=False),
-    Column("status", String(16), nullable=False),
-    Column("started_at", Double(), nullable=False),
-    Column("finished_at", Double(), nullable=True),
-)
-ingest_build_heartbeats = sa.Table(
-    "ingest_build_heartbeats",
-    METADATA,
-    Column("build_id", String(64), primary_key=True, nullable=False),
-    Column("epoch", Integer(), nullable=False),
-    Column("node", Text(), nullable=False),
-    Column("beat_at", Double(), nullable=False),
-)
-ingest_build_receipts = sa.Table(
-    "ingest_build_receipts",
-    METADATA,
-    Column("build_id", String(64), nullable=False),
-    Column("kind", String(16), nullable=False),
-    Column("unit", Integer(), nullable=False),
-    Column("epoch", Integer(), nullable=False),
-    Column("payload", Text(), nullable=False),
-    sa.PrimaryKeyConstraint("build_id", "kind", "unit"),
 )

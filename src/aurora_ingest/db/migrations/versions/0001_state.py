@@ -190,6 +190,14 @@ def upgrade() -> None:
     )
     op.create_index("exp_asset_stats_by_issuer", "exp_asset_stats", ["asset_issuer"])
     op.create_table(
+        "ingest_build_backends",
+        sa.Column("build_id", sa.String(length=64), nullable=False),
+        sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("started", sa.Double(), nullable=False),
+        sa.Column("node", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("build_id", "pid", "started"),
+    )
+    op.create_table(
         "ingest_build_heartbeats",
         sa.Column("build_id", sa.String(length=64), nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
