@@ -103,7 +103,7 @@ def printed(
     keys = sorted(int(row[at] or 0) for row in theirs)
     names = ", ".join(name for name in header if name not in NOT_COMPARED)
     query = f"SELECT {names} FROM {table} WHERE {KEYS[table]} BETWEEN {keys[0]} AND {keys[-1]} ORDER BY {KEYS[table]}"
-    with database.cursor().copy(f"COPY ({query}) TO STDOUT CSV HEADER") as copy:  # type: ignore[arg-type]
+    with database.cursor().copy(f"COPY ({query}) TO STDOUT CSV HEADER") as copy:
         return parse_csv(b"".join(copy).decode())[1]
 
 

@@ -40,7 +40,8 @@ def history_contract_event_rows(events: pa.RecordBatch) -> pa.RecordBatch:
     ``id`` is the total order id of the operation, or of the transaction when ``operation_order`` is 0: events of
     whole transactions (fees), with their ``stage``, and diagnostic ones. ``stage`` is '' elsewhere. ``event_index``
     counts from 0 in the list that the event stands in; diagnostic events have a list of their own, which repeats
-    the others and depends on how the exporting node was set up. ``topics`` and ``data`` are base64 XDR of SCVals,
+    the others and depends on how the exporting node was set up. Only a diagnostic event can stem from a call that
+    failed: the others took effect, fees of failed transactions too. ``topics`` and ``data`` are base64 XDR of SCVals,
     ``event`` that of the ContractEvent.
 
     Args:
@@ -54,6 +55,9 @@ def history_contract_event_rows(events: pa.RecordBatch) -> pa.RecordBatch:
         id=ids_of_operations(ids_of_transactions(sequences, transactions), operations),
         operation_order=operations,
         stage=or_empty(events.column("stage")),
+        in_successful_contract_call=pc.or_(
+            events.column("in_successful_contract_call"), pc.invert(events.column("is_diagnostic"))
+        ),
         topics=base64_of(events.column("topics")).cast(TEXTS),
         data=base64_of(events.column("data_xdr")),
         event=base64_of(events.column("event_xdr")),

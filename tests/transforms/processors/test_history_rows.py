@@ -151,6 +151,13 @@ def test_events_are_base64() -> None:
     assert (made[0]["data"], made[0]["event"]) == ("//4=", "eHl6")
 
 
+def test_only_diagnostic_events_come_from_failed_calls() -> None:
+    flags = [(False, False), (False, True), (True, False), (True, True)]
+    rows = [{"is_diagnostic": is_diagnostic, "in_successful_contract_call": call} for is_diagnostic, call in flags]
+    made = history_contract_event_rows(decoded("contract_events", *rows))
+    assert made.column("in_successful_contract_call").to_pylist() == [True, True, False, True]
+
+
 def test_a_change_keeps_images_as_they_are() -> None:
     batch = decoded("changes", {"pre_xdr": b"\0", "post_xdr": None, "ledger_key": b"k", "key_hash": b"h" * 32})
     made = ledger_entry_change_rows(batch)
