@@ -80,8 +80,8 @@ class S3LakeStorage:
             names = self._listed(folder)[1]
             yield from (name for name in names if name >= first and (last is None or name <= last))
             return
-        # The listing starts after a name: the one just before the first wanted.
-        offset = folder + first[:-1] + chr(ord(first[-1]) - 1) + "\x7f" if first else None
+        # The listing starts after a name: one that is a little before the first wanted.
+        offset = f"{folder}{first[:-1]}{chr(ord(first[-1]) - 1)}~" if first else None
         try:
             for page in obstore.list(self._store, folder.rstrip("/"), offset=offset, chunk_size=1000):
                 for item in page:

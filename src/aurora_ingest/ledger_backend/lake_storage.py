@@ -203,6 +203,9 @@ class LocalLakeStorage:
         beside = place.with_name(f".{place.name}.{uuid.uuid4().hex}.new")
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RefusedError(error.strerror or str(error)) from error
+        try:
             with beside.open("xb") as handle:
                 handle.write(data)
                 handle.flush()
