@@ -20,8 +20,8 @@ from aurora_ingest.transforms.chunk_slices import named
 from aurora_ingest.transforms.ledger_counts import REFUSED_LEDGERS, REFUSED_SCHEMA
 from aurora_ingest.transforms.ledger_unit import CHUNK, LedgerUnit, Receipt
 
-SLICE_BYTES: Final = 16 << 20
-"""Raw bytes of ledgers at which a slice is full; a larger ledger is a slice of its own."""
+SLICE_BYTES: Final = 4 << 20
+"""Raw bytes of ledgers at which a slice is full; a larger ledger is a slice of its own. Tables take four times that."""
 
 _JUDGED: Final = (
     "ledger_sequence",

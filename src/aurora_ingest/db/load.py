@@ -19,7 +19,8 @@ from aurora_ingest.db.tables import STATE_TABLES
 from aurora_ingest.errors import RowRejectedError
 
 COPY_ROWS: Final = 16_384
-"""Rows of one piece of a COPY stream: some megabytes, so that memory does not follow the batch."""
+COPY_BYTES: Final = 4 << 20
+"""Most rows, and about the most bytes, of one piece of a COPY stream, so that memory does not follow the batch."""
 _TABLES: Final = {**STATE_TABLES, **HISTORY_TABLES, ingest_ledger_counts.name: ingest_ledger_counts}
 _INT64 = range(-(2**63), 2**63)
 _POSTGRES = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's dialects are untyped
@@ -65,8 +66,9 @@ def _copy(connection: sa.Connection, table: sa.Table, target: str, batch: pa.Rec
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor, cursor.copy(f'COPY "{target}" ({columns}) FROM STDIN (FORMAT binary)') as copy:
         copy.write(_kernel.COPY_HEADER)
-        for start in range(0, batch.num_rows, COPY_ROWS):
-            copy.write(_kernel.copy_rows(batch.slice(start, COPY_ROWS), types))
+        piece = max(1, min(COPY_ROWS, COPY_BYTES * batch.num_rows // max(batch.nbytes, 1)))
+        for start in range(0, batch.num_rows, piece):
+            copy.write(_kernel.copy_rows(batch.slice(start, piece), types))
         copy.write(_kernel.COPY_TRAILER)
 
 
