@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from differential.closed_ledgers import CORE_TESTS, core_test_files, decoder, framed, made
+from aurora_ingest.transforms.processors import history_by_table
+from differential.closed_ledgers import CORE_TESTS, core_test_files, decoder, framed, history, made
 from differential.exact_csv import Value, read_csv
 from differential.horizon_history import assert_columns_equal
 
@@ -36,6 +37,17 @@ def ours(shared_data: Path) -> dict[str, dict[str, pa.Table]]:
 def test_every_ledger_is_there(ours: dict[str, dict[str, pa.Table]]) -> None:
     assert len(ours) == FILES
     assert sum(tables["history_ledgers"].num_rows for tables in ours.values()) == LEDGERS
+
+
+def test_rows_ascend_by_keys_that_no_other_row_has(shared_data: Path) -> None:
+    """The five tables of the files with the most bytes: files in Parquet and primary keys in SQL rest on it."""
+    largest = sorted(core_test_files(shared_data), key=lambda file: len(file[1]))[-40:]
+    for name, data in largest:
+        for table, rows in history(framed(data, "none"), CORE_TESTS).items():
+            (key,) = (process.spec.primary_key for process in history_by_table([table]))
+            keys = rows.select(list(key))
+            assert keys.equals(keys.sort_by([(column, "ascending") for column in key])), f"{name} {table}"
+            assert keys.group_by(list(key)).aggregate([]).num_rows == keys.num_rows, f"{name} {table}"
 
 
 @pytest.mark.parametrize("table", TABLES)

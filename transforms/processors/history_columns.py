@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -71,6 +73,15 @@ def ids_of_operations(transaction_ids: pa.Array, orders: pa.Array) -> pa.Array:
         orders: places of the operations in their transactions, from 1; null for none.
     """
     return pc.bit_wise_or(transaction_ids, orders.cast(pa.int64()))
+
+
+def sorted_rows(batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
+    """Return the rows by ascending values of some columns without nulls; the batch itself if they ascend already."""
+    keys = [(name, "ascending") for name in columns]
+    order = pc.sort_indices(batch.select(list(columns)), sort_keys=keys)
+    steps = pc.pairwise_diff(order.cast(pa.int64()))
+    in_order = pc.all(pc.equal(steps, 1)).as_py()
+    return batch if in_order else batch.take(order)
 
 
 def base64_of(values: pa.Array) -> pa.Array:

@@ -12,6 +12,7 @@ from aurora_ingest.transforms.processors.history_columns import (
     base64_of,
     ids_of_operations,
     ids_of_transactions,
+    sorted_rows,
 )
 from aurora_ingest.transforms.processors.processor import ProcessTable, TableSpec
 
@@ -33,9 +34,11 @@ SCHEMA = pa.schema(
     ]
 )
 
+_ORDER = ("ledger_sequence", "transaction_order", "is_diagnostic", "operation_order", "event_index")
+
 
 def history_contract_event_rows(events: pa.RecordBatch) -> pa.RecordBatch:
-    """Make one row per event, in the same order.
+    """Make one row per event, in the order of the primary key.
 
     ``id`` is the total order id of the operation, or of the transaction when ``operation_order`` is 0: events of
     whole transactions (fees), with their ``stage``, and diagnostic ones. ``stage`` is '' elsewhere. ``event_index``
@@ -47,13 +50,14 @@ def history_contract_event_rows(events: pa.RecordBatch) -> pa.RecordBatch:
     Args:
         events: kernel table ``contract_events`` with the columns of ``TABLE.columns``.
     """
-    sequences, transactions = events.column("ledger_sequence"), events.column("transaction_order")
-    operations = pc.fill_null(events.column("operation_order"), 0)
+    place = events.schema.get_field_index("operation_order")
+    events = events.set_column(place, "operation_order", pc.fill_null(events.column(place), 0))
+    events = sorted_rows(events, _ORDER)
+    transactions = ids_of_transactions(events.column("ledger_sequence"), events.column("transaction_order"))
     return selected(
         events,
         SCHEMA,
-        id=ids_of_operations(ids_of_transactions(sequences, transactions), operations),
-        operation_order=operations,
+        id=ids_of_operations(transactions, events.column("operation_order")),
         stage=or_empty(events.column("stage")),
         in_successful_contract_call=pc.or_(
             events.column("in_successful_contract_call"), pc.invert(events.column("is_diagnostic"))
@@ -71,7 +75,7 @@ def _rows(unit: LedgerUnit) -> pa.RecordBatch:
 TABLE = TableSpec(
     name="history_contract_events",
     schema=SCHEMA,
-    primary_key=("ledger_sequence", "transaction_order", "is_diagnostic", "operation_order", "stage", "event_index"),
+    primary_key=_ORDER,
     stage=CHUNK,
     columns={
         "contract_events": (

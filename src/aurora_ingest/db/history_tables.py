@@ -123,7 +123,7 @@ history_contract_events = sa.Table(
     _need("ledger_sequence", Integer()),
     _need("transaction_order", Integer()),
     _need("operation_order", Integer()),
-    _sought("stage", 16),
+    _need("stage", String(16)),
     _need("is_diagnostic", Boolean()),
     _need("event_index", Integer()),
     _need("type", Integer()),
@@ -132,9 +132,7 @@ history_contract_events = sa.Table(
     _need("topics", _TEXTS),
     _need("data", Text()),
     _need("event", Text()),
-    sa.PrimaryKeyConstraint(
-        "ledger_sequence", "transaction_order", "is_diagnostic", "operation_order", "stage", "event_index"
-    ),
+    sa.PrimaryKeyConstraint("ledger_sequence", "transaction_order", "is_diagnostic", "operation_order", "event_index"),
     Index("history_contract_events_by_contract", "contract_id", "ledger_sequence"),
 )
 ledger_entry_changes = sa.Table(

@@ -151,6 +151,15 @@ def test_events_are_base64() -> None:
     assert (made[0]["data"], made[0]["event"]) == ("//4=", "eHl6")
 
 
+def test_events_stand_in_the_order_of_their_key() -> None:
+    place = [(1, 2, False), (1, None, True), (1, None, False), (1, 1, False), (0, 1, False)]
+    names = ("transaction_order", "operation_order", "is_diagnostic")
+    rows = [dict(zip(names, values, strict=True)) for values in place]
+    made = history_contract_event_rows(decoded("contract_events", *rows)).select(list(names)).to_pylist()
+    in_order = [(0, 1, False), (1, 0, False), (1, 1, False), (1, 2, False), (1, 0, True)]
+    assert [tuple(row.values()) for row in made] == in_order
+
+
 def test_only_diagnostic_events_come_from_failed_calls() -> None:
     flags = [(False, False), (False, True), (True, False), (True, True)]
     rows = [{"is_diagnostic": is_diagnostic, "in_successful_contract_call": call} for is_diagnostic, call in flags]

@@ -116,7 +116,7 @@ def upgrade() -> None:
         sa.Column("ledger_sequence", sa.Integer(), nullable=False),
         sa.Column("transaction_order", sa.Integer(), nullable=False),
         sa.Column("operation_order", sa.Integer(), nullable=False),
-        sa.Column("stage", _key(16), nullable=False),
+        sa.Column("stage", sa.String(length=16), nullable=False),
         sa.Column("is_diagnostic", sa.Boolean(), nullable=False),
         sa.Column("event_index", sa.Integer(), nullable=False),
         sa.Column("type", sa.Integer(), nullable=False),
@@ -126,7 +126,7 @@ def upgrade() -> None:
         sa.Column("data", sa.Text(), nullable=False),
         sa.Column("event", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint(
-            "ledger_sequence", "transaction_order", "is_diagnostic", "operation_order", "stage", "event_index"
+            "ledger_sequence", "transaction_order", "is_diagnostic", "operation_order", "event_index"
         ),
     )
     op.create_index(
