@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from aurora_ingest.ledger.ledger_range import LedgerRange
+from aurora_ingest.ledger_backend.backend import BackendOptions
 from aurora_ingest.network import Network
 
 
@@ -43,3 +45,34 @@ class BuildStateOptions:
     spread: bool = False
     strict_bucket_algebra: bool = False
     takeover_after: float = 30.0
+
+
+@dataclass(frozen=True)
+class ReingestOptions:
+    """One request to write the history of a range of ledgers anew.
+
+    Attributes:
+        network: the network of the ledgers.
+        ledgers_url: where they come from.
+        ledgers: which ones.
+        db_url: SQLAlchemy URL of the target database, or None.
+        parquet_dir: folder of the Parquet dataset, or None.
+        tables: history tables to write, or None for all.
+        chunk_ledgers: ledgers per chunk of the absolute grid, and per Parquet partition.
+        resume: leave out the chunks that are written already.
+        keep_going: put records that cannot be stored into quarantine instead of stopping.
+        backend: what can be set about the source of the ledgers.
+        workers: chunks at a time.
+    """
+
+    network: Network
+    ledgers_url: str
+    ledgers: LedgerRange
+    db_url: str | None = None
+    parquet_dir: str | None = None
+    tables: tuple[str, ...] | None = None
+    chunk_ledgers: int = 1000
+    resume: bool = False
+    keep_going: bool = False
+    backend: BackendOptions = field(default_factory=lambda: BackendOptions(buffer_bytes=16 << 20))
+    workers: int = 1

@@ -14,9 +14,11 @@ import click
 from aurora_ingest import __version__
 from aurora_ingest.cli_build_state import build_state_command
 from aurora_ingest.cli_order_book import find_paths_command, order_book_command
+from aurora_ingest.cli_redrive import redrive_command
+from aurora_ingest.cli_reingest_range import reingest_range_command
 from aurora_ingest.cli_status import db_group, status_command
-from aurora_ingest.cli_write_lake import write_lake_command
 from aurora_ingest.cli_verify_range import verify_range_command
+from aurora_ingest.cli_write_lake import write_lake_command
 from aurora_ingest.errors import AuroraError
 
 DONE, FAILED, USAGE = 0, 1, 2
@@ -42,6 +44,8 @@ def cli() -> None:
 cli.add_command(build_state_command)
 cli.add_command(find_paths_command)
 cli.add_command(order_book_command)
+cli.add_command(reingest_range_command)
+cli.add_command(redrive_command)
 cli.add_command(verify_range_command)
 cli.add_command(status_command)
 cli.add_command(write_lake_command)

@@ -1,0 +1,221 @@
+"""The command `reingest-range`: its flags, and what it says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aurora_ingest.cli_network import network_of, network_options, tables_option, without_password
+from aurora_ingest.cli_options import BeamCommand, database_option, json_option, logging_options
+from aurora_ingest.errors import UsageError
+
+if TYPE_CHECKING:
+    from aurora_ingest.pipelines.reingest_range import ReingestPlan
+    from aurora_ingest.runners.launch import Engine
+
+
+@click.command(
+    "reingest-range",
+    cls=BeamCommand,
+    short_help="Write the history of a range of ledgers, once or again.",
+    epilog="\b\nExample:\n  aurora-ingest reingest-range --network pubnet --ledgers file:///lake --from 30822015 "
+    "--to 30822025 --db-url sqlite:///history.db",
+)
+@network_options
+@click.option(
+    "--ledgers",
+    "ledgers_url",
+    envvar="AURORA_LEDGERS",
+    metavar="URL",
+    required=True,
+    show_envvar=True,
+    help="Where the ledgers come from: file:// of a data lake or of a stream of LedgerCloseMeta, gs://, s3://, "
+    "core-db+sqlite:///…, core-db+postgresql://…, archive+file://…, archive+https://…, or - for standard input.",
+)
+@click.option(
+    "--from",
+    "first",
+    envvar="AURORA_FROM",
+    type=click.IntRange(min=1),
+    metavar="LEDGER",
+    required=True,
+    show_envvar=True,
+    help="The first ledger.",
+)
+@click.option(
+    "--to",
+    "last",
+    envvar="AURORA_TO",
+    type=click.IntRange(min=1),
+    metavar="LEDGER",
+    required=True,
+    show_envvar=True,
+    help="The last ledger; it is part of the range.",
+)
+@database_option
+@click.option(
+    "--parquet",
+    "parquet_dir",
+    envvar="AURORA_PARQUET",
+    metavar="DIR",
+    show_envvar=True,
+    help="Folder of the Parquet dataset; each table has its own folder there.",
+)
+@tables_option
+@click.option(
+    "--workers",
+    envvar="AURORA_WORKERS",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="N",
+    show_default=True,
+    show_envvar=True,
+    help="Chunks that this process works on at the same time; SQLite has one writer, a pipe one reader.",
+)
+@click.option(
+    "--chunk-ledgers",
+    envvar="AURORA_CHUNK_LEDGERS",
+    type=click.IntRange(min=1),
+    default=1000,
+    metavar="LEDGERS",
+    show_default=True,
+    show_envvar=True,
+    help="Ledgers per chunk, which is replaced as a whole, and per Parquet partition; cut at absolute multiples.",
+)
+@click.option(
+    "--resume",
+    envvar="AURORA_RESUME",
+    is_flag=True,
+    show_envvar=True,
+    help="Leave out the chunks that an earlier run has written from the same kind of source.",
+)
+@click.option(
+    "--on-bad-record",
+    envvar="AURORA_ON_BAD_RECORD",
+    type=click.Choice(["stop", "quarantine"]),
+    default="stop",
+    show_default=True,
+    show_envvar=True,
+    help="What becomes of a ledger that does not decode or a row that the database refuses.",
+)
+@click.option(
+    "--dry-run",
+    envvar="AURORA_DRY_RUN",
+    is_flag=True,
+    show_envvar=True,
+    help="Check source and target, print ledgers, chunks, tables, an estimate, runner and steps, and write nothing.",
+)
+@json_option
+@logging_options
+@click.pass_context
+def reingest_range_command(
+    ctx: click.Context,
+    /,
+    *,
+    network_name: str | None,
+    network_passphrase: str | None,
+    first: int,
+    last: int,
+    workers: int,
+    on_bad_record: str,
+    dry_run: bool,
+    as_json: bool,
+    **rest: Any,
+) -> None:
+    """Write the history tables of a range of ledgers, once or again.
+
+    The range is inclusive at both ends and cut into chunks; each chunk replaces what was there of its ledgers, in one
+    transaction or by one swap of files, so running it again changes nothing. It never takes the lock of the live
+    cursor. Flags of Apache Beam stand after --; without them everything runs in this process.
+    """
+    from aurora_ingest.ledger.ledger_range import LedgerRange
+    from aurora_ingest.pipelines import reingest_range
+    from aurora_ingest.pipelines.options import ReingestOptions
+    from aurora_ingest.runners import launch
+
+    network = network_of(network_name, network_passphrase)
+    flags = ctx.meta.get(BeamCommand.FLAGS, ())
+    options = ReingestOptions(
+        network=network,
+        ledgers=LedgerRange(first, last),
+        keep_going=on_bad_record == "quarantine",
+        workers=workers,
+        **rest,
+    )
+    engine = launch.choose_engine(flags)
+    if engine.distributed and options.db_url is not None and options.db_url.startswith("sqlite"):
+        raise UsageError(
+            f"{engine.name} has workers in other processes and SQLite has one writer: "
+            "give a postgresql:// URL, or leave the runner out"
+        )
+    plan = reingest_range.plan_reingest(options)
+    engine = launch.choose_engine(launch.worker_flags(engine, plan.workers, flags))
+
+    def graph(pipeline: Any) -> object:
+        return reingest_range.reingest_range(pipeline, plan)
+
+    if dry_run:
+        _print_plan(plan, engine, launch.steps(graph, engine), as_json=as_json)
+        return
+    if plan.genesis:
+        click.echo(plan.genesis, err=True)
+    from aurora_ingest.cli_chunk_progress import show_chunks
+
+    with reingest_range.open_targets(plan), show_chunks(len(plan.chunks)) as progress:
+        if plan.chunks:
+            launch.run(graph, engine)
+    _print_summary(plan, progress.rows, as_json=as_json)
+
+
+def _print_plan(plan: ReingestPlan, engine: Engine, steps: Sequence[str], *, as_json: bool) -> None:
+    from aurora_ingest.pipelines.reingest_range import estimate
+
+    guess = estimate(plan)
+    facts: dict[str, Any] = {
+        "network": plan.network.passphrase,
+        "source": plan.backend.describe(),
+        "ledgers": str(plan.ledgers),
+        "genesis": plan.genesis or None,
+        "chunk_ledgers": plan.chunk_ledgers,
+        "chunks": len(plan.chunks),
+        "chunks_done": len(plan.done),
+        "estimated_bytes": guess,
+        "database": without_password(plan.db_url),
+        "parquet": plan.parquet_dir,
+        "on_bad_record": "quarantine" if plan.keep_going else "stop",
+        "workers": plan.workers,
+        "runner": engine.name,
+        "tables": list(plan.tables),
+        "steps": list(steps),
+    }
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    for name, value in facts.items():
+        if isinstance(value, list):
+            click.echo(f"{name}:")
+            for each in value:
+                click.echo(f"  {each}")
+        else:
+            click.echo(f"{name + ':':<18}{'-' if value is None else value}")
+
+
+def _print_summary(plan: ReingestPlan, rows: dict[str, int], *, as_json: bool) -> None:
+    """Prints what was written; engines whose workers are elsewhere tell no rows."""
+    if as_json:
+        summary = {
+            "first": plan.ledgers.first,
+            "last": plan.ledgers.last,
+            "chunks": len(plan.chunks),
+            "chunks_done": len(plan.done),
+            "rows": rows,
+        }
+        click.echo(json.dumps(summary))
+        return
+    from aurora_ingest.cli_output import print_rows
+
+    left_out = f", {len(plan.done)} of them done before" if plan.done else ""
+    print_rows(f"History of ledgers {plan.ledgers}: {len(plan.chunks) + len(plan.done)} chunks{left_out}", rows)
