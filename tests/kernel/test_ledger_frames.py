@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
-import io
-import json
 import struct
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
-import zstandard
 
 from aurora_ingest._kernel import LedgerFrames, XdrError, ledger_sequence_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from kernel.ledger_files import facts, ledger_file, plain, whole
 
 pytestmark = pytest.mark.shared_data
 
@@ -23,40 +18,9 @@ FRAMED = "lighthorizon/testnet-1410048-1410303.lcm.xdr.zst"
 BATCH = "galexie/testbucket/FFFFFC18--999.xdr.zst"
 
 
-def plain(path: Path) -> bytes:
-    """The uncompressed bytes of a file of the shared data."""
-    data = path.read_bytes()
-    if path.suffix == ".gz":
-        return gzip.decompress(data)
-    return zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data), read_across_frames=True).read()
-
-
-def whole(data: bytes, framing: Any, *, compression: Any = "none", step: int | None = None) -> list[tuple[int, bytes]]:
-    """All ledgers of a stream fed in chunks of `step` bytes."""
-    frames = LedgerFrames(framing=framing, compression=compression)
-    ledgers = []
-    for start in range(0, len(data), step or max(1, len(data))):
-        ledgers += frames.feed(data[start : start + (step or len(data))])
-    return ledgers + frames.finish()
-
-
-def facts(shared: Path) -> dict[str, dict[str, Any]]:
-    """What is known of every file of ledgers."""
-    files: dict[str, dict[str, Any]] = json.loads((shared / "public/lcm-facts.json").read_text())["files"]
-    return files
-
-
 def test_every_file_has_its_ledgers(shared_data: Path) -> None:
     for name, fact in facts(shared_data).items():
-        path = shared_data / "public" / name
-        if fact["framing"].startswith("base64"):
-            ledgers = [
-                ledger for line in plain(path).split() for ledger in whole(base64.b64decode(line), framing="single")
-            ]
-        else:
-            framing = {"framed": "framed", "bare": "single"}.get(fact["framing"], "batch")
-            compression = "gzip" if path.suffix == ".gz" else "zstd"
-            ledgers = whole(path.read_bytes(), framing, compression=compression, step=100_000)
+        ledgers = ledger_file(shared_data, name, fact["framing"]).ledgers
         sequences = [sequence for sequence, _ in ledgers]
         assert (len(ledgers), min(sequences), max(sequences)) == (fact["ledgers"], fact["min"], fact["max"]), name
         assert sequences == [ledger_sequence_of(data) for _, data in ledgers], name
