@@ -12,7 +12,7 @@ from aurora_ingest.ledger_backend.backend import RawLedger
 _E = TypeVar("_E", bound=Exception)
 
 
-def read_until(kind: type[_E], ledgers: Iterable[RawLedger], match: str = "") -> tuple[list[int], _E]:
+def read_until(kind: type[_E], ledgers: Iterable[RawLedger], match: str | None = None) -> tuple[list[int], _E]:
     """The sequences that came, and the error after them, whose text must have the pattern in it."""
     given: list[int] = []
     with pytest.raises(kind, match=match) as raised:
