@@ -144,7 +144,7 @@ def _transaction(
     row = {
         "ledger_sequence": sequence,
         "application_order": order,
-        "id": sequence << 32 | order << 12,
+        "id": _toid(sequence, order, 0),
         "transaction_hash": hash_of(envelope, network_id).hex(),
         "inner_transaction_hash": hash_of(envelope, network_id, inner=True).hex() if bump else None,
         "successful": result.result.code.value in (0, 1),
@@ -174,6 +174,12 @@ def _transaction(
         row |= {f"{name}_xdr": value.to_xdr_bytes(), f"{name}_base64": _base64(value.to_xdr_bytes())}
     row["post_apply_fee_changes_xdr"] = post.to_xdr_bytes() if post else None
     return row | _memo(tx.memo) | _conditions(tx)
+
+
+def _toid(sequence: int, transaction: int, operation: int) -> int:
+    """The total order id as the signed number that it is kept as."""
+    bits = sequence << 32 | transaction << 12 | operation
+    return int.from_bytes(bits.to_bytes(8, "big"), "big", signed=True)
 
 
 def _source(tx: Any) -> xdr.MuxedAccount:
@@ -247,8 +253,8 @@ def _operations(sequence: int, order: int, p: Any, envelope: xdr.TransactionEnve
             "ledger_sequence": sequence,
             "transaction_order": order,
             "operation_order": number,
-            "id": sequence << 32 | order << 12 | number,
-            "transaction_id": sequence << 32 | order << 12,
+            "id": _toid(sequence, order, number),
+            "transaction_id": _toid(sequence, order, 0),
             "type": body.type.value,
             "source_account": account,
             "source_account_muxed": muxed,
