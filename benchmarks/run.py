@@ -1,4 +1,4 @@
-"""Runs the benchmarks: `python benchmarks/run.py [kernel] [build] [postgres] [memory]`; all of them by default."""
+"""Runs the benchmarks: `python benchmarks/run.py [SUITE …]`, all of them by default; --help names them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 import bench_build
 import bench_kernel
 import bench_memory
+import bench_paths
 import bench_postgres
 import inputs
 from measure import CALL, machine
 from report import Suite, machine_lines, with_sections
 
 SUITES: dict[str, Callable[[int, int], Suite]] = {
-    module.NAME: module.run for module in (bench_kernel, bench_build, bench_postgres, bench_memory)
+    module.NAME: module.run for module in (bench_kernel, bench_build, bench_postgres, bench_memory, bench_paths)
 }
 RESULTS = inputs.HERE / "results"
 PAGE = inputs.HERE.parent / "docs" / "performance.md"

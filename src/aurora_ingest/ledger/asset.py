@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Final
 
 from aurora_ingest import _kernel
@@ -39,7 +40,7 @@ class Asset:
         """``native`` or ``CODE:ISSUER``."""
         return NATIVE if self.kind == NATIVE else f"{self.code}:{self.issuer}"
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Base64 of the XDR ``Asset``: how tables and the order book name it."""
         if self.kind == NATIVE:
@@ -73,19 +74,24 @@ class Asset:
 
     @classmethod
     def of_key(cls, key: str) -> Asset:
-        """Reads the base64 of an XDR ``Asset``.
+        """Reads the base64 of an XDR ``Asset``; those read last are remembered.
 
         Raises:
             ValueError: it is none.
         """
-        try:
-            xdr = base64.b64decode(key, validate=True)
-        except binascii.Error as error:
-            raise ValueError(f"asset {key!r} is not base64: {error}") from error
-        _kernel.xdr_validate("Asset", xdr)
-        number = int.from_bytes(xdr[:_TYPE_BYTES], "big")
-        if number == 0:
-            return cls(NATIVE)
-        kind, width = _KINDS[number]
-        code = xdr[_TYPE_BYTES : _TYPE_BYTES + width].rstrip(b"\0")
-        return cls(kind, code.decode(errors="backslashreplace"), _kernel.strkey_encode("G", xdr[-32:]))
+        return _of_key(key)
+
+
+@lru_cache(maxsize=1 << 16)
+def _of_key(key: str) -> Asset:
+    try:
+        xdr = base64.b64decode(key, validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"asset {key!r} is not base64: {error}") from error
+    _kernel.xdr_validate("Asset", xdr)
+    number = int.from_bytes(xdr[:_TYPE_BYTES], "big")
+    if number == 0:
+        return Asset(NATIVE)
+    kind, width = _KINDS[number]
+    code = xdr[_TYPE_BYTES : _TYPE_BYTES + width].rstrip(b"\0")
+    return Asset(kind, code.decode(errors="backslashreplace"), _kernel.strkey_encode("G", xdr[-32:]))
