@@ -49,6 +49,26 @@ pub fn hex_into(data: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Appends a number in decimal digits.
+pub fn decimal_into(number: i64, out: &mut Vec<u8>) {
+    let mut digits = [0u8; 20];
+    let mut start = digits.len();
+    let mut rest = number.unsigned_abs();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if number < 0 {
+        start -= 1;
+        digits[start] = b'-';
+    }
+    out.extend_from_slice(&digits[start..]);
+}
+
 /// Appends the display text of `data`: itself if it is UTF-8 without NUL, else printable ASCII with escapes.
 ///
 /// Escapes are `\0 \t \n \r \\` and `\xNN` for every other byte outside 0x20 to 0x7e.
@@ -101,6 +121,15 @@ mod tests {
     #[test]
     fn hex_has_two_digits_a_byte() {
         assert_eq!(text(hex_into, &[0, 0x0f, 0xa5, 0xff]), "000fa5ff");
+    }
+
+    #[test]
+    fn decimals_are_those_of_the_standard_library() {
+        for number in [0, 7, 10, -1, 99, 100, i64::MAX, i64::MIN, 1_234_567_890_123] {
+            let mut out = Vec::new();
+            decimal_into(number, &mut out);
+            assert_eq!(out, number.to_string().as_bytes());
+        }
     }
 
     #[test]

@@ -2,15 +2,15 @@
 
 use super::EntryTable;
 use super::column::{Columns, Int32, Int64, columns};
-use super::common::{AssetColumns, Common, Entry, Extension, push_account};
+use super::common::{AssetColumns, Common, Entry, Extension};
 use super::list::Claimants;
 use super::predicate;
 use super::reader::{Read, Reader};
 use super::strings::Text;
 use crate::asset::Asset;
-use crate::strkey::{self, Kind};
+use crate::strkey::{self, Kind, SHORT_LEN};
 use crate::text;
-use crate::xdr::generated::{json_ClaimPredicate, skip_ClaimPredicate};
+use crate::xdr::generated::skip_ClaimPredicate;
 
 columns! {
     /// The columns of `claimable_balance`.
@@ -26,17 +26,19 @@ columns! {
     }
 }
 
-/// The table `claimable_balance`; the JSON of a row is made here before the row is added.
+/// The table `claimable_balance`; the texts of a row are made here before the row is added.
 pub struct ClaimableBalances {
     columns: Balances,
+    claimants: Vec<Claimant>,
     /// Horizon's JSON of all claimants.
     json: Vec<u8>,
     /// The SEP-51 JSON of all predicates, one behind the other.
-    predicates: String,
+    predicates: Vec<u8>,
 }
 
-struct Claimant<'a> {
-    destination: &'a [u8; 32],
+struct Claimant {
+    /// Its strkey, which both columns show.
+    destination: [u8; SHORT_LEN],
     /// Where the predicate's JSON ends in `predicates`.
     json_end: usize,
 }
@@ -45,42 +47,41 @@ impl ClaimableBalances {
     pub fn new(select: &dyn Fn(&str) -> bool) -> Self {
         Self {
             columns: Balances::new("", select),
+            claimants: Vec::new(),
             json: Vec::new(),
-            predicates: String::new(),
+            predicates: Vec::new(),
         }
     }
 
-    fn read_claimants<'a>(&mut self, r: &mut Reader<'a>) -> Read<Vec<Claimant<'a>>> {
-        self.json.clear();
+    fn read_claimants(&mut self, r: &mut Reader) -> Read<()> {
+        let shown = self.columns.claimants_json.is_on() || self.columns.claimants.is_on();
+        self.claimants.clear();
         self.predicates.clear();
+        self.json.clear();
         self.json.push(b'[');
-        let count = r.u32("ClaimableBalanceEntry.claimants")?;
-        let mut claimants = Vec::new();
-        for position in 0..count {
+        for position in 0..r.u32("ClaimableBalanceEntry.claimants")? {
             r.only(0, "Claimant.type")?;
             let destination = r.account("Claimant.destination")?;
-            let start = r.pos();
-            r.walk(skip_ClaimPredicate)?;
-            if self.columns.claimants_json.is_on() {
-                let comma: &[u8] = if position > 0 { b", " } else { b"" };
-                self.json.extend_from_slice(comma);
-                self.json.extend_from_slice(b"{\"predicate\": ");
-                predicate::write(&mut Reader::new(r.since(start)), &mut self.json)?;
-                self.json.extend_from_slice(b", \"destination\": \"");
-                self.json
-                    .extend_from_slice(&strkey::encode32(Kind::Account, destination));
-                self.json.extend_from_slice(b"\"}");
+            if !shown {
+                r.walk(skip_ClaimPredicate)?;
+                continue;
             }
-            if self.columns.claimants.is_on() {
-                Reader::new(r.since(start)).walk(|cursor| json_ClaimPredicate(cursor, &mut self.predicates))?;
+            let destination = strkey::encode32(Kind::Account, destination);
+            if position > 0 {
+                self.json.extend_from_slice(b", ");
             }
-            claimants.push(Claimant {
+            self.json.extend_from_slice(b"{\"predicate\": ");
+            predicate::write(r, &mut self.json, &mut self.predicates)?;
+            self.json.extend_from_slice(b", \"destination\": \"");
+            self.json.extend_from_slice(&destination);
+            self.json.extend_from_slice(b"\"}");
+            self.claimants.push(Claimant {
                 destination,
                 json_end: self.predicates.len(),
             });
         }
         self.json.push(b']');
-        Ok(claimants)
+        Ok(())
     }
 }
 
@@ -90,7 +91,7 @@ impl EntryTable for ClaimableBalances {
         r.only(0, "ClaimableBalanceID.type")?;
         r.array::<32>("ClaimableBalanceID.v0")?;
         let balance_id = r.since(id_start);
-        let claimants = self.read_claimants(r)?;
+        self.read_claimants(r)?;
         let asset = Asset::read(r)?;
         let amount = r.i64("ClaimableBalanceEntry.amount")?;
         let version_1 = r.flag("ClaimableBalanceEntry.ext")?;
@@ -105,14 +106,12 @@ impl EntryTable for ClaimableBalances {
         columns.balance_id.push_with(|out| text::hex_into(balance_id, out));
         columns.claimants.push_with(|items| {
             let mut start = 0;
-            for claimant in &claimants {
-                push_account(&mut items.destination, claimant.destination);
-                items
-                    .predicate_json
-                    .push(&self.predicates.as_bytes()[start..claimant.json_end]);
+            for claimant in &self.claimants {
+                items.destination.push(&claimant.destination);
+                items.predicate_json.push(&self.predicates[start..claimant.json_end]);
                 start = claimant.json_end;
             }
-            claimants.len()
+            self.claimants.len()
         });
         columns.claimants_json.push(&self.json);
         columns.asset.push(&asset);
