@@ -126,15 +126,27 @@ impl Decoder {
 pub fn push_record(tables: &mut RowTables, reader: &RecordReader, ledger_key: &mut Vec<u8>) -> Result<(), Fault> {
     let record = reader.current();
     let kind = i8::try_from(record.kind).unwrap_or(i8::MIN);
-    let pushed = record.ledger_key(ledger_key).map_err(|reject| reject.to_string()).and_then(|()| {
-        let done =
-            if record.kind == DEAD { tables.push_dead(ledger_key, kind) } else { tables.push(record.payload, ledger_key, kind) };
-        done.map_err(|error| match error {
-            RowError::TooLarge => {
-                "the batch outgrows the 32-bit offsets of its columns; lower batch_bytes, or the segments of a range".to_owned()
-            }
-            RowError::Unreadable { what, pos } => format!("{what} unreadable at byte {pos} of the entry"),
-        })
-    });
-    pushed.map_err(|reason| reader.fault(reason))
+    let pushed = if record.kind == DEAD {
+        tables.push_dead(record.payload, kind)
+    } else {
+        ledger_key.clear();
+        if tables.wants_key(record.entry_type()) {
+            record
+                .ledger_key(ledger_key)
+                .map_err(|reject| reader.fault(reject.to_string()))?;
+        }
+        tables.push(record.payload, ledger_key, kind)
+    };
+    pushed.map_err(|error| reader.fault(reason_of(error)))
+}
+
+#[cold]
+fn reason_of(error: RowError) -> String {
+    match error {
+        RowError::TooLarge => {
+            "the batch outgrows the 32-bit offsets of its columns; lower batch_bytes, or the segments of a range"
+                .to_owned()
+        }
+        RowError::Unreadable { what, pos } => format!("{what} unreadable at byte {pos} of the entry"),
+    }
 }

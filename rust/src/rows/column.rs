@@ -25,7 +25,9 @@ pub struct Grown<T> {
 }
 
 /// Room for the first values of a buffer that was never used.
-const FIRST: usize = 64;
+const FIRST: usize = 80;
+/// How many times longer a buffer becomes that was too short: from 80 values to 81,920, enough for 65,536 rows.
+const GROWTH: usize = 4;
 
 impl<T: Clone> Grown<T> {
     pub fn new() -> Self {
@@ -52,10 +54,13 @@ impl<T: Clone> Grown<T> {
     }
 
     /// Makes room for `more` values at least, and the first time in a batch for as many as the last batch had.
+    ///
+    /// A first batch grows by fours: doubling copied its values, and touched fresh pages, twice as often.
     #[cold]
     pub fn grow(&mut self, more: usize) {
-        let usual = self.hint.saturating_sub(self.values.len()).max(self.values.len());
-        self.values.reserve(more.max(usual));
+        let length = self.values.len();
+        let usual = self.hint.saturating_sub(length).max(length * (GROWTH - 1));
+        self.values.reserve_exact(more.max(usual));
     }
 
     pub fn take(&mut self) -> Vec<T> {
@@ -63,7 +68,7 @@ impl<T: Clone> Grown<T> {
         if !values.is_empty() {
             self.hint = (values.len() + values.len() / 16).max(FIRST);
         }
-        if values.capacity() > values.len() * 2 {
+        if values.capacity() > values.len() * GROWTH {
             values.shrink_to_fit();
         }
         values

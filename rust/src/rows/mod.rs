@@ -1,6 +1,6 @@
 //! Rows: validated ledger entries become one Arrow table per entry type.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod account;
 pub(crate) mod asset_contract;
@@ -90,14 +90,22 @@ trait EntryTable: Send + Sync {
 struct Slot<T> {
     name: &'static str,
     schema: SchemaRef,
+    shows_key: bool,
     rows: usize,
     table: T,
 }
+
+/// Columns made of the ledger key.
+const KEY_COLUMNS: [&str; 3] = ["ledger_key", "ledger_key_base64", "key_hash"];
 
 impl<T> Slot<T> {
     fn new(name: &'static str, schema: SchemaRef, table: T) -> Self {
         Self {
             name,
+            shows_key: schema
+                .fields()
+                .iter()
+                .any(|field| KEY_COLUMNS.contains(&field.name().as_str())),
             schema,
             rows: 0,
             table,
@@ -144,9 +152,20 @@ impl RowTables {
         }
     }
 
-    /// Says whether rows of this `LedgerEntryType` are built: if not, the caller need not make a key for `push`.
+    /// Says whether rows of this `LedgerEntryType` are built.
     pub fn wants(&self, entry_type: i32) -> bool {
-        usize::try_from(entry_type).is_ok_and(|at| self.tables.get(at).is_some_and(Option::is_some))
+        self.slot(entry_type).is_some()
+    }
+
+    /// Says whether a column of this `LedgerEntryType` shows the ledger key: if not, `push` may be given an empty one.
+    pub fn wants_key(&self, entry_type: i32) -> bool {
+        self.slot(entry_type).is_some_and(|slot| slot.shows_key)
+    }
+
+    fn slot(&self, entry_type: i32) -> Option<&Slot<Box<dyn EntryTable>>> {
+        usize::try_from(entry_type)
+            .ok()
+            .and_then(|at| self.tables.get(at)?.as_ref())
     }
 
     /// Adds the row of a `LedgerEntry` that the generated skipper accepted; nothing if its table is not built.
@@ -161,7 +180,7 @@ impl RowTables {
             return reader.refuse("LedgerEntry.data");
         };
         let Some(slot) = table else { return Ok(()) };
-        let bytes = bytes_after(self.bytes, entry.len() + ledger_key.len())?;
+        let bytes = bytes_after(self.bytes, entry.len())?;
         slot.table.push(
             &Entry {
                 xdr: entry,
@@ -196,7 +215,7 @@ impl RowTables {
         self.rows
     }
 
-    /// Returns the XDR bytes (entries and keys) of the rows held: the same for every projection of the same tables.
+    /// Returns the XDR bytes of the rows held: the same for every projection of the same tables.
     pub fn bytes(&self) -> usize {
         self.bytes
     }

@@ -1,5 +1,6 @@
 //! Columns of bytes: texts, byte strings and hashes.
 
+use std::any::TypeId;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -16,8 +17,13 @@ pub struct Strings<T: ByteArrayType<Offset = i32>, const NULLABLE: bool> {
     offsets: Grown<i32>,
     values: Grown<u8>,
     validity: Validity<NULLABLE>,
+    /// Whether all bytes of this batch are ASCII, and so are texts without another look.
+    ascii: bool,
     kind: PhantomData<T>,
 }
+
+/// Room that a writer of a short text finds; those of longer ones let the buffer grow by themselves.
+const ROOM: usize = 256;
 
 pub type Text = Strings<Utf8Type, false>;
 pub type OptText = Strings<Utf8Type, true>;
@@ -25,6 +31,10 @@ pub type Bytes = Strings<BinaryType, false>;
 pub type OptBytes = Strings<BinaryType, true>;
 
 impl<T: ByteArrayType<Offset = i32>, const NULLABLE: bool> Strings<T, NULLABLE> {
+    fn is_text() -> bool {
+        TypeId::of::<T>() == TypeId::of::<Utf8Type>()
+    }
+
     pub fn is_on(&self) -> bool {
         self.on
     }
@@ -32,7 +42,9 @@ impl<T: ByteArrayType<Offset = i32>, const NULLABLE: bool> Strings<T, NULLABLE> 
     #[inline]
     pub fn push(&mut self, value: &[u8]) {
         if self.on {
+            let start = self.values.values.len();
             self.values.extend(value);
+            self.note(start);
             self.close(true);
         }
     }
@@ -41,11 +53,21 @@ impl<T: ByteArrayType<Offset = i32>, const NULLABLE: bool> Strings<T, NULLABLE> 
     #[inline]
     pub fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         if self.on {
-            if self.values.values.capacity() == 0 {
-                self.values.grow(1);
+            let start = self.values.values.len();
+            if self.values.values.capacity() - start < ROOM {
+                self.values.grow(ROOM);
             }
             write(&mut self.values.values);
+            self.note(start);
             self.close(true);
+        }
+    }
+
+    /// Looks at a text that was just written, while it is near; nothing is asked of byte strings.
+    #[inline]
+    fn note(&mut self, start: usize) {
+        if Self::is_text() {
+            self.ascii &= self.values.values[start..].is_ascii();
         }
     }
 
@@ -80,6 +102,7 @@ impl<T: ByteArrayType<Offset = i32>, const NULLABLE: bool> Columns for Strings<T
             offsets: Grown::new(),
             values: Grown::new(),
             validity: Validity::new(),
+            ascii: true,
             kind: PhantomData,
         }
     }
@@ -92,7 +115,11 @@ impl<T: ByteArrayType<Offset = i32>, const NULLABLE: bool> Columns for Strings<T
 }
 
 impl<T: ByteArrayType<Offset = i32>, const NULLABLE: bool> Strings<T, NULLABLE> {
-    /// For texts this checks once more that the bytes are UTF-8, at the speed of memory.
+    /// Texts that are not all ASCII are checked once more: they must be UTF-8.
+    #[expect(
+        unsafe_code,
+        reason = "checking gigabytes of keys and names again took a twentieth of reading a bucket"
+    )]
     fn take_array(&mut self) -> GenericByteArray<T> {
         let offsets = self.offsets.take();
         let offsets = if offsets.is_empty() {
@@ -100,7 +127,15 @@ impl<T: ByteArrayType<Offset = i32>, const NULLABLE: bool> Strings<T, NULLABLE> 
         } else {
             OffsetBuffer::new(ScalarBuffer::from(offsets))
         };
-        GenericByteArray::<T>::new(offsets, Buffer::from_vec(self.values.take()), self.validity.take())
+        let (values, validity) = (Buffer::from_vec(self.values.take()), self.validity.take());
+        if !std::mem::replace(&mut self.ascii, true) {
+            return GenericByteArray::<T>::new(offsets, values, validity);
+        }
+        debug_assert!(!Self::is_text() || values.is_ascii());
+        // SAFETY: `close` noted the end of the values after each of them, so offsets ascend from 0 to the length of
+        // `values`, and added one place to `validity`; `note` saw that each text is ASCII, so every offset is a
+        // border of characters.
+        unsafe { GenericByteArray::<T>::new_unchecked(offsets, values, validity) }
     }
 }
 
