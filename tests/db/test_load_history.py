@@ -102,3 +102,16 @@ def test_rows_may_be_a_slice(engine: sa.Engine) -> None:
         found = connection.exec_driver_sql("SELECT id, CAST(time_bounds AS TEXT) FROM history_transactions").all()
     assert [tuple(row) for row in found] == [(2, "[5,9)")]
     assert pa.types.is_struct(rows.schema.field("time_bounds").type)
+
+
+@pytest.mark.postgres
+def test_postgresql_compresses_xdr_by_lz4_where_it_can(postgres_url: str) -> None:
+    engine = states.migrated(postgres_url)
+    query = """SELECT attname, attcompression FROM pg_attribute
+        WHERE attrelid = 'history_transactions'::regclass AND attname LIKE 'tx\\_%%'"""
+    known = "SELECT 'lz4' = ANY (enumvals) FROM pg_settings WHERE name = 'default_toast_compression'"
+    with engine.connect() as connection:
+        wanted = "l" if connection.exec_driver_sql(known).scalar() else ""
+        found = dict(connection.exec_driver_sql(query).all())
+    engine.dispose()
+    assert found == dict.fromkeys(("tx_envelope", "tx_result", "tx_meta", "tx_fee_meta"), wanted)

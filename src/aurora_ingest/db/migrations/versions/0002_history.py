@@ -16,6 +16,13 @@ _VARCHARS = sa.Text().with_variant(postgresql.ARRAY(sa.String()), "postgresql")
 _TEXTS = sa.Text().with_variant(postgresql.ARRAY(sa.Text()), "postgresql")
 _RANGE = sa.Text().with_variant(postgresql.INT8RANGE(), "postgresql")
 
+_WIDE = {
+    "history_transactions": ("tx_envelope", "tx_result", "tx_meta", "tx_fee_meta"),
+    "history_operations": ("body",),
+    "history_contract_events": ("data", "event"),
+    "ledger_entry_changes": ("ledger_key", "pre", "post", "post_json"),
+}
+
 
 def _key(length: int) -> sa.types.TypeEngine[str]:
     """Returns a text type that is compared byte by byte."""
@@ -153,3 +160,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("ledger_sequence", "change_index"),
     )
     op.create_index("ledger_entry_changes_by_key", "ledger_entry_changes", ["key_hash", "ledger_sequence"])
+    _compress_wide_columns()
+
+
+def _compress_wide_columns() -> None:
+    """Lets PostgreSQL compress XDR and JSON by LZ4 where it can: as small as by its default, at a third of the CPU."""
+    connection = op.get_bind()
+    if connection.dialect.name != "postgresql":
+        return
+    methods = sa.text("SELECT enumvals FROM pg_settings WHERE name = 'default_toast_compression'")
+    if "lz4" not in (connection.scalar(methods) or ()):
+        return
+    for table, columns in _WIDE.items():
+        changes = ", ".join(f"ALTER COLUMN {column} SET COMPRESSION lz4" for column in columns)
+        op.execute(f"ALTER TABLE {table} {changes}")
