@@ -95,14 +95,15 @@ class CoreDatabase:
 
     @cached_property
     def _engine(self) -> sa.Engine:
+        # No pool: a source that only looks now and then should not keep one of core's connections.
         address = self._address
         if address.get_backend_name() != "sqlite":
-            return sa.create_engine(address, pool_pre_ping=True, isolation_level="REPEATABLE READ")
+            return sa.create_engine(address, poolclass=sa.NullPool, isolation_level="REPEATABLE READ")
         if not address.database or address.database == ":memory:":
             raise UsageError(f"core database {self.shown} names no file")
         # A URI with mode=ro: core's file is not ours to create, lock for writing or put into another journal mode.
         read_only = address.set(database=f"file:{address.database}", query={"mode": "ro", "uri": "true"})
-        return sa.create_engine(read_only, connect_args={"check_same_thread": False, "timeout": _BUSY_SECONDS})
+        return sa.create_engine(read_only, poolclass=sa.NullPool, connect_args={"timeout": _BUSY_SECONDS})
 
     def missing_tables(self) -> list[str]:
         """Which of the needed tables, or which column of one, the database does not have.
