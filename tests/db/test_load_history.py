@@ -112,6 +112,6 @@ def test_postgresql_compresses_xdr_by_lz4_where_it_can(postgres_url: str) -> Non
     known = "SELECT 'lz4' = ANY (enumvals) FROM pg_settings WHERE name = 'default_toast_compression'"
     with engine.connect() as connection:
         wanted = "l" if connection.exec_driver_sql(known).scalar() else ""
-        found = dict(connection.exec_driver_sql(query).all())
+        found = {str(name): method for name, method in connection.exec_driver_sql(query)}
     engine.dispose()
     assert found == dict.fromkeys(("tx_envelope", "tx_result", "tx_meta", "tx_fee_meta"), wanted)

@@ -32,11 +32,16 @@ def text_columns(rows: pa.Table, names: Sequence[str]) -> Iterator[list[Value]]:
 
 def _text(value: Any) -> Value:
     if isinstance(value, list):
-        return "{" + ",".join(map(_element, value)) + "}"
+        return array_text(value)
     if isinstance(value, dict):
         lower, upper = value["lower"], value["upper"]
         return "empty" if upper is not None and lower >= upper else f"[{lower},{'' if upper is None else upper})"
     return postgres_text(value)
+
+
+def array_text(values: Sequence[str]) -> str:
+    """Returns an array as PostgreSQL prints it."""
+    return "{" + ",".join(map(_element, values)) + "}"
 
 
 def _element(value: str) -> str:

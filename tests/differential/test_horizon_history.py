@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pyarrow as pa
@@ -16,7 +20,7 @@ from aurora_ingest.db.load import load_batch
 from differential.built_state import PUBNET, TESTNET
 from differential.closed_ledgers import LOADTEST, history, lake
 from differential.exact_csv import Value, parse_csv, read_csv
-from differential.horizon_history import NOT_COMPARED, assert_columns_equal
+from differential.horizon_history import NOT_COMPARED, array_text, assert_columns_equal
 
 pytestmark = pytest.mark.shared_data
 
@@ -39,6 +43,8 @@ LAKES = (
 KEYS = {"history_ledgers": "sequence", "history_transactions": "id", "history_operations": "id"}
 TABLES = tuple(KEYS)
 COLUMNS = {"history_ledgers": 17, "history_transactions": 29, "history_operations": 7}
+FLAGS = {"successful", "is_payment"}
+ARRAYS = {"signatures", "inner_signatures", "extra_signers"}
 PASSPHRASES = {"pubnet": PUBNET, "testnet": TESTNET, "loadtest": LOADTEST}
 
 
@@ -74,9 +80,8 @@ def test_many_ledgers_in_a_file_make_the_same_rows(shared_data: Path) -> None:
         assert one[table].equals(many[table]), table
 
 
-@pytest.mark.postgres
-def test_postgresql_prints_what_it_prints_of_horizons_tables(shared_data: Path, postgres_url: str) -> None:
-    engine = connect(postgres_url)
+def load_lakes(shared_data: Path, url: str) -> None:
+    engine = connect(url)
     schema.migrate(engine)
     with writing(engine) as connection:
         for name in LAKES:
@@ -84,32 +89,55 @@ def test_postgresql_prints_what_it_prints_of_horizons_tables(shared_data: Path, 
                 for batch in rows.to_batches():
                     load_batch(connection, table, batch)
     engine.dispose()
-    compared = 0
+
+
+def dumps(shared_data: Path) -> Iterator[tuple[str, Sequence[str], list[tuple[Value, ...]]]]:
+    """Yields table, compared columns and rows of Horizon's dumps of all lakes."""
+    rows = 0
+    for path in sorted((shared_data / "oracle/horizon-history").glob("*/history_*.csv.zst")):
+        table = path.name.partition(".")[0]
+        if table in KEYS:
+            header, theirs = read_csv(path)
+            kept = [at for at, name in enumerate(header) if name not in NOT_COMPARED]
+            yield table, [header[at] for at in kept], [tuple(row[at] for at in kept) for row in theirs]
+            rows += len(theirs)
+    assert rows == 310 + 4_636 + 8_535
+
+
+def query_of(table: str, names: Sequence[str], theirs: Sequence[Sequence[Value]]) -> str:
+    """Returns the query for the rows of ours between the first and the last of theirs."""
+    key = KEYS[table]
+    at = names.index(key)
+    ids = sorted(int(row[at] or 0) for row in theirs)
+    return f"SELECT {', '.join(names)} FROM {table} WHERE {key} BETWEEN {ids[0]} AND {ids[-1]} ORDER BY {key}"
+
+
+@pytest.mark.postgres
+def test_postgresql_prints_what_it_prints_of_horizons_tables(shared_data: Path, postgres_url: str) -> None:
+    load_lakes(shared_data, postgres_url)
     with psycopg.connect(postgres_url) as database:
-        for path in sorted((shared_data / "oracle/horizon-history").glob("*/history_*.csv.zst")):
-            table = path.name.partition(".")[0]
-            if table in KEYS:
-                header, theirs = read_csv(path)
-                compared += len(theirs)
-                assert printed(database, table, header, theirs) == without(NOT_COMPARED, header, theirs), path
-    assert compared == 310 + 4_636 + 8_535
+        for table, names, theirs in dumps(shared_data):
+            query = f"COPY ({query_of(table, names, theirs)}) TO STDOUT CSV HEADER"
+            with database.cursor().copy(query) as copy:
+                assert parse_csv(b"".join(copy).decode()) == (tuple(names), theirs), table
 
 
-def printed(
-    database: psycopg.Connection, table: str, header: Sequence[str], theirs: Sequence[Sequence[Value]]
-) -> list[tuple[Value, ...]]:
-    """Returns the rows of ours between the first and the last of theirs, as COPY prints them."""
-    at = header.index(KEYS[table])
-    keys = sorted(int(row[at] or 0) for row in theirs)
-    names = ", ".join(name for name in header if name not in NOT_COMPARED)
-    query = f"SELECT {names} FROM {table} WHERE {KEYS[table]} BETWEEN {keys[0]} AND {keys[-1]} ORDER BY {KEYS[table]}"
-    with database.cursor().copy(f"COPY ({query}) TO STDOUT CSV HEADER") as copy:
-        return parse_csv(b"".join(copy).decode())[1]
+def test_sqlite_holds_the_same_values(shared_data: Path, tmp_path: Path) -> None:
+    load_lakes(shared_data, f"sqlite:///{tmp_path}/history.db")
+    with closing(sqlite3.connect(tmp_path / "history.db")) as database:
+        for table, names, theirs in dumps(shared_data):
+            rows = database.execute(query_of(table, names, theirs)).fetchall()
+            found = [tuple(map(_of_sqlite, names, row)) for row in rows]
+            assert found == theirs, table
 
 
-def without(names: set[str], header: Sequence[str], rows: Sequence[Sequence[Value]]) -> list[tuple[Value, ...]]:
-    kept = [at for at, name in enumerate(header) if name not in names]
-    return [tuple(row[at] for at in kept) for row in rows]
+def _of_sqlite(name: str, value: Any) -> Value:
+    """Returns a value as PostgreSQL prints it: booleans are 0 and 1, arrays JSON."""
+    if value is not None and name in FLAGS:
+        return "t" if value else "f"
+    if value is not None and name in ARRAYS:
+        return array_text(json.loads(value))
+    return None if value is None else str(value)
 
 
 def test_a_difference_is_named(shared_data: Path) -> None:
