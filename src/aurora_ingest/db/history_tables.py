@@ -60,6 +60,7 @@ history_ledgers = sa.Table(
     ),
     Index("history_ledgers_by_hash", "ledger_hash"),
     Index("history_ledgers_by_closed_at", "closed_at"),
+    Index("history_ledgers_by_id", "id"),
 )
 history_transactions = sa.Table(
     "history_transactions",
@@ -93,6 +94,7 @@ history_transactions = sa.Table(
     _may("min_account_sequence_ledger_gap", BigInteger()),
     _may("extra_signers", _TEXTS),
     _may("memo_bytes", LargeBinary()),
+    Index("history_transactions_by_ledger", "ledger_sequence", "application_order"),
     Index("history_transactions_by_hash", "transaction_hash"),
     Index("history_transactions_by_account", "account", "account_sequence"),
     Index(
@@ -114,6 +116,7 @@ history_operations = sa.Table(
     _may("source_account_muxed", String(69)),
     _may("is_payment", Boolean()),
     _need("body", Text()),
+    Index("history_operations_by_transaction", "transaction_id"),
     Index("history_operations_by_source_account", "source_account", "id"),
 )
 history_contract_events = sa.Table(

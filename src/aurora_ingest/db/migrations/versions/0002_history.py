@@ -57,6 +57,7 @@ def upgrade() -> None:
     )
     op.create_index("history_ledgers_by_hash", "history_ledgers", ["ledger_hash"])
     op.create_index("history_ledgers_by_closed_at", "history_ledgers", ["closed_at"])
+    op.create_index("history_ledgers_by_id", "history_ledgers", ["id"])
     op.create_table(
         "history_transactions",
         sa.Column("transaction_hash", _key(64), nullable=False),
@@ -93,6 +94,7 @@ def upgrade() -> None:
         sa.Column("memo_bytes", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_index("history_transactions_by_ledger", "history_transactions", ["ledger_sequence", "application_order"])
     op.create_index("history_transactions_by_hash", "history_transactions", ["transaction_hash"])
     op.create_index("history_transactions_by_account", "history_transactions", ["account", "account_sequence"])
     inner = sa.text("inner_transaction_hash IS NOT NULL")
@@ -116,6 +118,7 @@ def upgrade() -> None:
         sa.Column("body", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_index("history_operations_by_transaction", "history_operations", ["transaction_id"])
     op.create_index("history_operations_by_source_account", "history_operations", ["source_account", "id"])
     op.create_table(
         "history_contract_events",
