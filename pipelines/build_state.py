@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import apache_beam as beam
@@ -12,7 +13,7 @@ from aurora_ingest.db.engine import connect
 from aurora_ingest.errors import UsageError
 from aurora_ingest.history_archive.archive import HistoryArchive
 from aurora_ingest.pipelines.options import BuildStateOptions
-from aurora_ingest.transforms.build_plan import SplitRule, StateBuildPlan
+from aurora_ingest.transforms.build_plan import DEFAULT_MEMORY, SplitRule, StateBuildPlan
 from aurora_ingest.transforms.extract_receipts import ExtractReceipts, ReportState
 from aurora_ingest.transforms.ledger_unit import PARTITION, RANGE, TOTALS, LedgerUnit, Receipt
 from aurora_ingest.transforms.processors import TABLES, by_table
@@ -23,17 +24,19 @@ from aurora_ingest.transforms.spill import SpillPartials
 from aurora_ingest.transforms.write_parquet import ParquetDataset, WriteToParquet
 from aurora_ingest.transforms.write_sql import WriteToSql
 
-_STAGE_LABELS = {RANGE: "Range", PARTITION: "Partition", TOTALS: "Totals"}
+_STAGE_LABELS = {RANGE: "Ranges", PARTITION: "Partitions", TOTALS: "Totals"}
 
 
-def plan_state_build(options: BuildStateOptions) -> StateBuildPlan:
+def plan_state_build(options: BuildStateOptions, memory: int = DEFAULT_MEMORY) -> StateBuildPlan:
     """Prove the checkpoint from the archive and settle what will be built; nothing is written.
 
     Args:
         options: the request.
+        memory: ceiling of the memory of one process, in bytes; it decides how the state is cut, so another ceiling
+            may be another build.
 
     Raises:
-        UsageError: no target, or an unknown table.
+        UsageError: no target, an unknown table, or too little memory.
         CheckpointError: the ledger is not a checkpoint.
         ArchiveError: no mirror serves the checkpoint.
         TrustError: a hash or the network does not agree.
@@ -41,6 +44,7 @@ def plan_state_build(options: BuildStateOptions) -> StateBuildPlan:
     if options.db_url is None and options.parquet_dir is None:
         message = "a state build needs a target: give --db-url, --parquet or both"
         raise UsageError(message)
+    split = SplitRule.for_memory(memory)
     unknown = sorted(set(options.tables or ()) - set(TABLES))
     if unknown:
         message = f"unknown tables {', '.join(unknown)}; known are {', '.join(TABLES)}"
@@ -59,7 +63,7 @@ def plan_state_build(options: BuildStateOptions) -> StateBuildPlan:
         protocol_version=verified.protocol_version,
         buckets=verified.live_buckets,
         tables=tables,
-        split=SplitRule(),
+        split=split,
         work_dir=options.work_dir or _default_work_dir(options),
         db_url=options.db_url,
         parquet_dir=options.parquet_dir,
@@ -130,17 +134,40 @@ class _BuildUnits(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
         self._stage = stage
 
     def expand(self, units: beam.PCollection[LedgerUnit]) -> beam.PCollection[Receipt]:
-        plan = self._plan
-        for process in by_table(plan.tables):
-            if process.spec.stage == self._stage:
-                units = units | process.__name__ >> process()
-        units = units | "SpillPartials" >> SpillPartials(plan.work, plan.split.partitions)
-        if plan.parquet_dir is not None:
-            dataset = ParquetDataset(plan.parquet_dir, plan.build_id, plan.checkpoint)
-            units = units | "WriteToParquet" >> WriteToParquet(dataset)
-        if plan.db_url is not None and plan.database_build is not None:
-            units = units | "WriteToSql" >> WriteToSql(plan.db_url, plan.database_build)
-        return units | "ExtractReceipts" >> ExtractReceipts()
+        for label, step in _chain(self._plan, self._stage):
+            units = units | label >> step
+        return units
+
+
+def _chain(plan: StateBuildPlan, stage: str) -> Iterator[tuple[str, beam.PTransform]]:
+    """Yield the steps of one stage with their labels."""
+    for process in by_table(plan.tables):
+        if process.spec.stage == stage:
+            yield process.__name__, process()
+    yield "SpillPartials", SpillPartials(plan.work, plan.split.partitions)
+    if plan.parquet_dir is not None:
+        yield "WriteToParquet", WriteToParquet(ParquetDataset(plan.parquet_dir, plan.build_id, plan.checkpoint))
+    if plan.db_url is not None:
+        yield "WriteToSql", WriteToSql(plan.db_url, plan.database_build or _unopened(plan))
+    yield "ExtractReceipts", ExtractReceipts()
+
+
+def _unopened(plan: StateBuildPlan) -> builds.Build:
+    """Return a build that may write nothing, to draw the graph of a plan whose sinks are not open."""
+    return builds.Build(plan.build_id, 0, plan.tables, plan.network.passphrase)
+
+
+def stage_steps(plan: StateBuildPlan) -> dict[str, tuple[str, ...]]:
+    """Return the steps of the chain of each stage, by the label of the stage.
+
+    Args:
+        plan: a plan; its sinks need not be open.
+    """
+    return {
+        f"Build{label}": tuple(name for name, _ in _chain(plan, stage))
+        for stage, label in _STAGE_LABELS.items()
+        if stage in {RANGE, *plan.stages}
+    }
 
 
 def build_state(pipeline: beam.Pipeline, plan: StateBuildPlan) -> beam.PCollection[PublishedState]:

@@ -6,14 +6,26 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from aurora_ingest.db.builds import Build
 from aurora_ingest.db.cursor import CURRENT_VERSION
+from aurora_ingest.errors import UsageError
 from aurora_ingest.history_archive.archive import HistoryArchive
 from aurora_ingest.network import Network
 from aurora_ingest.transforms.ledger_unit import PARTITION, TOTALS, Receipt
 from aurora_ingest.transforms.processors import by_table
 from aurora_ingest.transforms.work_dir import WorkDir
+
+DEFAULT_MEMORY: Final = 1 << 30
+"""Ceiling of a process, in bytes, that the default cutting rule keeps."""
+_MIB: Final = 1 << 20
+_PROCESS_BYTES: Final = 448 * _MIB
+_SEGMENT_BYTES: Final = 12 * _MIB
+_OPEN_BUCKETS: Final = 21
+"""Buckets of a full bucket list, two at each of 11 levels, beside the one whose segments are counted."""
+_MOST_SEGMENTS: Final = 1024
+"""More would make transactions and Parquet parts of gigabytes."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,33 @@ class SplitRule:
     segment_bytes: int = 1 << 20
     segments_per_range: int = 16
     partitions: int = 16
+
+    @classmethod
+    def for_memory(cls, ceiling: int) -> SplitRule:
+        """Choose the largest key ranges with which one process stays below a ceiling of memory.
+
+        A key range is what a process holds at once. It has `segments_per_range` segments, each of at most 1 MiB of
+        records, and of every open bucket perhaps one more that began before the range. Measured on Parquet and
+        PostgreSQL (docs/concepts.md), a process needs at most 420 MB and 6 MB per segment; both are taken with a
+        reserve, the second one doubled for states of large contract entries. Powers of two only, so that near
+        ceilings give the same build.
+
+        Args:
+            ceiling: bytes of resident memory.
+
+        Raises:
+            UsageError: the smallest key ranges need more.
+        """
+        segments = (ceiling - _PROCESS_BYTES) // _SEGMENT_BYTES - _OPEN_BUCKETS
+        if segments < 1:
+            least = _PROCESS_BYTES + _SEGMENT_BYTES * (1 + _OPEN_BUCKETS)
+            message = (
+                f"memory of {ceiling / _MIB:.0f} MiB is too small: the process takes {_PROCESS_BYTES // _MIB} MiB and "
+                f"the smallest key range up to {(least - _PROCESS_BYTES) // _MIB} MiB; "
+                f"give at least {least // _MIB} MiB"
+            )
+            raise UsageError(message)
+        return cls(segments_per_range=1 << min(segments.bit_length() - 1, _MOST_SEGMENTS.bit_length() - 1))
 
 
 @dataclass(frozen=True)

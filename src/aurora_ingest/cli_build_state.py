@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aurora_ingest.cli_options import BeamCommand, database_option, json_option, logging_options
+from aurora_ingest.cli_options import BeamCommand, database_option, json_option, logging_options, memory_option
 from aurora_ingest.errors import UsageError
 
 if TYPE_CHECKING:
@@ -171,6 +171,7 @@ def _tables(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     show_envvar=True,
     help="Spread key ranges over workers, or read in one streaming merge. Left out: spread on an engine only.",
 )
+@memory_option
 @click.option(
     "--strict-bucket-algebra",
     envvar="AURORA_STRICT_BUCKET_ALGEBRA",
@@ -199,6 +200,7 @@ def build_state_command(
     checkpoint_frequency: int | None,
     db_url: str | None,
     spread: bool | None,
+    memory: int,
     dry_run: bool,
     as_json: bool,
     **rest: Any,
@@ -229,15 +231,14 @@ def build_state_command(
             db_url=db_url,
             spread=engine.distributed if spread is None else spread,
             **rest,
-        )
+        ),
+        memory,
     )
     if dry_run:
-        _print_plan(
-            plan,
-            engine,
-            launch.steps(lambda pipeline: build_state.build_state(pipeline, plan), engine),
-            as_json=as_json,
-        )
+        inner = build_state.stage_steps(plan)
+        outer = launch.steps(lambda pipeline: build_state.build_state(pipeline, plan), engine)
+        steps = [name for step in outer for name in (step, *(f"{step}/{each}" for each in inner.get(step, ())))]
+        _print_plan(plan, engine, steps, memory, as_json=as_json)
         return
     plan = build_state.open_sinks(plan)
     from aurora_ingest.cli_progress import show_progress
@@ -285,7 +286,7 @@ def _check_engine(engine: Engine, db_url: str | None, work_dir: str | None) -> N
         raise UsageError(f"{engine.name} has workers in other processes: give a --work-dir that all of them share")
 
 
-def _print_plan(plan: StateBuildPlan, engine: Engine, steps: Sequence[str], *, as_json: bool) -> None:
+def _print_plan(plan: StateBuildPlan, engine: Engine, steps: Sequence[str], memory: int, *, as_json: bool) -> None:
     facts: dict[str, Any] = {
         "network": plan.network.passphrase,
         "checkpoint": plan.checkpoint,
@@ -295,6 +296,7 @@ def _print_plan(plan: StateBuildPlan, engine: Engine, steps: Sequence[str], *, a
         "build_id": plan.build_id,
         "runner": engine.name,
         "reading": "key ranges spread over workers" if plan.spread else "one streaming merge",
+        "memory": f"{memory / (1 << 20):.0f} MiB, {plan.split.segments_per_range} segments per key range",
         "database": _without_password(plan.db_url),
         "parquet": plan.parquet_dir,
         "work_dir": plan.work_dir,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -10,6 +11,9 @@ import click
 from aurora_ingest import cli_logging
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(b|kb|mb|gb|kib|mib|gib|)", re.IGNORECASE | re.ASCII)
+_UNITS: Final = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 
 DEBUG: Final = "aurora_ingest.debug"
 """Where the context keeps whether a failure shows its traceback."""
@@ -42,6 +46,30 @@ def database_option(function: _Function) -> _Function:
         show_envvar=True,
         help="The database: postgresql://user@host/name or sqlite:///file.db.",
     )(function)
+
+
+def memory_option(function: _Function) -> _Function:
+    """Adds ``--memory``, in bytes."""
+    return click.option(
+        "--memory",
+        envvar="AURORA_MEMORY",
+        callback=_bytes,
+        default="1GiB",
+        metavar="SIZE",
+        show_default=True,
+        show_envvar=True,
+        help="Most memory that one process may take, in MiB or GiB. It decides how large key ranges are: another size "
+        "may be another build, with other parts.",
+    )(function)
+
+
+def _bytes(_ctx: click.Context, _param: click.Parameter, value: str) -> int:
+    """Reads a size such as 1GiB, 1.5 GiB, 800MB or a plain number of bytes."""
+    found = _SIZE.fullmatch(value.strip())
+    if found is None:
+        raise click.BadParameter(f"{value!r} is not a size; expected a number and MiB or GiB, as in 1GiB")
+    number, unit = found.groups()
+    return int(float(number) * _UNITS[unit.lower()])
 
 
 def json_option(function: _Function) -> _Function:

@@ -83,6 +83,10 @@ def test_a_dry_run_says_everything_and_writes_nothing(tmp_path: Path, capsys: py
     assert "accounts" in plan["tables"]
     assert plan["steps"][0] == "ReadFromHistoryArchive"
     assert plan["steps"][-1] == "PublishState"
+    for stage in ("BuildRanges", "BuildPartitions", "BuildTotals"):
+        assert plan["steps"].index(f"{stage}/WriteToSql") == plan["steps"].index(f"{stage}/WriteToParquet") + 1
+    assert "BuildRanges/ProcessAccounts" in plan["steps"]
+    assert plan["memory"] == "1024 MiB, 16 segments per key range"
     assert list(tmp_path.iterdir()) == []
     assert cli.run(_build("--parquet", str(tmp_path / "out"), "--dry-run")) == 0
     assert "\nsteps:\n  ReadFromHistoryArchive\n" in capsys.readouterr().out
@@ -95,6 +99,7 @@ def test_a_dry_run_says_everything_and_writes_nothing(tmp_path: Path, capsys: py
         (["--checkpoint", "103"], 1, "the newest checkpoint of this archive is 95"),
         (["--network", "testnet"], 1, "Standalone Network ; February 2017"),
         (["--tables", "accounts,blocks"], 2, "unknown tables blocks"),
+        (["--memory", "512MiB"], 2, "memory of 512 MiB is too small: the process takes 448 MiB and the smallest"),
         (["--trusted-ledger", f"95:{'0' * 64}"], 1, "0" * 64),
         (["--", "--nonsense"], 2, "does not know --nonsense"),
         (["--", "--runner=FlinkRunner"], 2, "give a --work-dir that all of them share"),
@@ -110,6 +115,23 @@ def test_a_refusal_is_one_message(
     assert len(output.err.strip().splitlines()) == 1
     assert output.out == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_memory_decides_the_build(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build_id(*arguments: str) -> str:
+        plan = _run_json(_build("--parquet", str(tmp_path / "out"), "--dry-run", *arguments), capsys)
+        return str(plan["build_id"])
+
+    default = build_id()
+    assert build_id("--memory", "1024 MiB") == build_id("--memory", "1.1GB") == build_id("--memory", f"{1 << 30}")
+    assert build_id("--memory", "1GiB") == default
+    assert build_id("--memory", "2GiB") != default
+    monkeypatch.setenv("AURORA_MEMORY", "2gib")
+    assert build_id() == build_id("--memory", "2GiB")
+    assert cli.run(_build("--parquet", str(tmp_path / "out"), "--memory", "much")) == 2
+    assert "'much' is not a size; expected a number and MiB or GiB, as in 1GiB" in capsys.readouterr().err
 
 
 def test_a_database_without_our_schema_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
