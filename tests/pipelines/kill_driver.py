@@ -1,4 +1,4 @@
-"""A state build in a process of its own that kills itself with SIGKILL at a named point; run by test_kill.py."""
+"""A state build in a process of its own that kills itself with SIGKILL at a named point; run by test_kill*.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -57,10 +57,27 @@ def die_after(module: Any, name: str, call: int = 1) -> None:
     setattr(module, name, deadly)
 
 
+def die_inside_rows(number: int) -> None:
+    """Makes the `number`-th row that SQLite is given deadly, in the middle of its statement."""
+    original = load._rows
+    given = 0
+
+    def deadly(*args: Any) -> Iterator[tuple[Any, ...]]:
+        nonlocal given
+        for row in original(*args):
+            given += 1
+            if given == number:
+                die()
+            yield row
+
+    load._rows = deadly
+
+
 def arm(point: str) -> None:
     """Sets the trap for one named point."""
     traps: dict[str, Callable[[], None]] = {
         "never": lambda: None,
+        "mid-insert": lambda: die_inside_rows(300),
         "mid-copy": lambda: die_after(load._kernel, "copy_rows", call=10),
         "after-receipt": lambda: die_after(graph.builds, "write_unit", call=3),
         "before-publish": lambda: die_before(_publish_module(), "publish"),
