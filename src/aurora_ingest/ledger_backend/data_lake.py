@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from aurora_ingest.errors import LedgerStreamError, MissingLedgersError
 from aurora_ingest.ledger.ledger_range import LedgerRange
@@ -67,11 +67,9 @@ class DataLake:
 
     def read(self, ledgers: LedgerRange) -> Iterator[RawLedger]:
         """Gives exactly these ledgers; files are fetched ahead by several threads. See `LedgerBackend.read`."""
-        options = self.options
-        files = self.index.layout.files(ledgers)
         done = ledgers.first - 1
         try:
-            for file, data in prefetched(files, self.index.fetch, len, options.workers, options.buffer_bytes):
+            for file, data in self._fetched(self.index.layout.files(ledgers)):
                 for raw in self._ledgers(file, data, ledgers):
                     yield raw
                     done = raw.sequence
@@ -83,6 +81,12 @@ class DataLake:
     def follow(self, first: int, stop: Callable[[], bool]) -> Iterator[RawLedger]:
         """Gives the ledgers from ``first`` on as their files appear; see `LedgerBackend.follow`."""
         return follow_by_polling(self.read, self.index.newest, first, stop, self.options)
+
+    def _fetched(self, files: Iterable[LakeFile]) -> Iterator[tuple[LakeFile, bytes]]:
+        if self.index.storage.local:
+            # Threads only get into each other's way here: measured, a third of the speed.
+            return ((file, self.index.fetch(file)) for file in files)
+        return prefetched(files, self.index.fetch, len, self.options.workers, self.options.buffer_bytes)
 
     def _ledgers(self, file: LakeFile, data: bytes, wanted: LedgerRange) -> Iterator[RawLedger]:
         origin = f"{self.url}/{self.index.base}{file.path}"

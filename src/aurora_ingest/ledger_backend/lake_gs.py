@@ -26,6 +26,8 @@ class GsLakeStorage:
     The account's default credentials are used; without any, the bucket is read as a public one.
     """
 
+    local = False
+
     def __init__(self, url: str, policy: RetryPolicy) -> None:
         """Takes an address; nothing is contacted yet.
 

@@ -41,6 +41,8 @@ class S3LakeStorage:
     bucket that anyone may read.
     """
 
+    local = False
+
     def __init__(self, url: str, policy: RetryPolicy) -> None:
         """Takes an address; nothing is contacted yet.
 

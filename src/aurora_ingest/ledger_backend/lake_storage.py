@@ -33,9 +33,11 @@ class LakeStorage(Protocol):
 
     Attributes:
         url: the address for messages, without secrets.
+        local: whether reading costs no network, so that nothing is won by fetching ahead.
     """
 
     url: str
+    local: bool
 
     def get(self, path: str) -> bytes:
         """A whole file.
@@ -160,6 +162,8 @@ def open_lake_storage(url: str, policy: RetryPolicy) -> LakeStorage:
 
 class LocalLakeStorage:
     """A lake in a folder of this machine."""
+
+    local = True
 
     def __init__(self, url: str) -> None:
         """Takes an address; the folder need not exist yet.

@@ -12,7 +12,8 @@ from typing import Final, Protocol
 
 from aurora_ingest.errors import BackendError, LedgerStreamError
 
-CHUNK: Final = 4 << 20
+CHUNK: Final = 512 << 10
+"""Bytes of one read: a compressed stream becomes some ten times as many ledgers at once."""
 STDIN: Final = "-"
 
 
