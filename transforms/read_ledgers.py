@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from aurora_ingest import _kernel
-from aurora_ingest.errors import NetworkMismatchError, StateError
+from aurora_ingest.errors import LedgerStreamError, NetworkMismatchError, StateError
 from aurora_ingest.ledger.ledger_range import LedgerRange
 from aurora_ingest.ledger_backend.backend import LedgerBackend, RawLedger
+from aurora_ingest.ledger_backend.meta_stream import MetaStream
 from aurora_ingest.network import Network
 from aurora_ingest.transforms import metrics
 from aurora_ingest.transforms.chunk_slices import named
@@ -78,7 +79,7 @@ def read_chunks(reading: LedgerReading, chunks: Sequence[LedgerRange]) -> Iterat
     waiting = iter(chunks)
     chunk = next(waiting)
     slices = _Slices(reading, chunk)
-    stream = iter(reading.backend.read(LedgerRange(chunks[0].first, chunks[-1].last)))
+    stream = _ledgers(reading, LedgerRange(chunks[0].first, chunks[-1].last))
     while True:
         with named(chunk):
             raw = next(stream, None)
@@ -101,6 +102,37 @@ def read_chunks(reading: LedgerReading, chunks: Sequence[LedgerRange]) -> Iterat
     raise StateError(message)
 
 
+@dataclass(frozen=True)
+class _Unreadable:
+    """A ledger whose bytes are damaged where they lie, so that there is nothing to keep of it but the reason."""
+
+    sequence: int
+    reason: str
+    data: bytes = b""
+    has_meta: bool = True
+
+
+def _ledgers(reading: LedgerReading, ledgers: LedgerRange) -> Iterator[RawLedger | _Unreadable]:
+    """Yields the ledgers of a range; a reading that keeps going steps over those that cannot be read.
+
+    A stream is read up to a damage only: what comes after it cannot be found.
+    """
+    steps_over = reading.keep_going and reading.backend.repeatable and reading.backend.name != MetaStream.name
+    expected = ledgers.first
+    while expected <= ledgers.last:
+        try:
+            for raw in reading.backend.read(LedgerRange(expected, ledgers.last)):
+                yield raw
+                expected = raw.sequence + 1
+        except LedgerStreamError as error:
+            if not steps_over:
+                raise
+            yield _Unreadable(expected, str(error))
+            expected += 1
+        else:
+            return
+
+
 class _Slices:
     """Gathers the ledgers of one chunk into slices."""
 
@@ -112,7 +144,7 @@ class _Slices:
         self._index = 0
         self._first = chunk.first
         self._bytes = 0
-        self._kept: dict[int, RawLedger] = {}
+        self._kept: dict[int, RawLedger | _Unreadable] = {}
         self._refused: dict[int, str] = {}
 
     @property
@@ -120,25 +152,32 @@ class _Slices:
         """Whether the slice has as many bytes as it should."""
         return self._bytes >= self._reading.slice_bytes
 
-    def add(self, raw: RawLedger) -> None:
+    def add(self, raw: RawLedger | _Unreadable) -> None:
         """Decodes one more ledger, the next one."""
         if raw.sequence != self._expected:
-            message = f"{raw.origin}: ledger {raw.sequence} came, expected {self._expected}"
+            message = f"ledger {raw.sequence} came, expected {self._expected}"
             raise StateError(message)
+        if isinstance(raw, _Unreadable):
+            self._refused[raw.sequence] = raw.reason
+        else:
+            self._push(raw)
+        if self._reading.keep_going:
+            self._kept[raw.sequence] = raw
+        self._bytes += len(raw.data)
+        self._expected = raw.sequence + 1
+
+    def _push(self, raw: RawLedger) -> None:
         try:
             sequence = self._decoder.push(raw.data, has_meta=raw.has_meta)
-            if sequence != raw.sequence:
-                message = f"{raw.origin}: ledger {sequence} stands in the place of {raw.sequence}"
-                raise StateError(message)
         except ValueError as error:
             if not self._reading.keep_going:
                 message = f"{raw.origin}: ledger {raw.sequence} does not decode: {error}"
                 raise StateError(message) from error
             self._refused[raw.sequence] = str(error)
-        if self._reading.keep_going:
-            self._kept[raw.sequence] = raw
-        self._bytes += len(raw.data)
-        self._expected = raw.sequence + 1
+            return
+        if sequence != raw.sequence:
+            message = f"{raw.origin}: ledger {sequence} stands in the place of {raw.sequence}"
+            raise StateError(message)
 
     def take(self, *, last: bool) -> LedgerUnit:
         """Ends the slice and gives it."""

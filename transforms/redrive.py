@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from aurora_ingest.db import history, quarantine
 from aurora_ingest.db.quarantine import LEDGER, Quarantined
 from aurora_ingest.ledger.ledger_range import LedgerRange
-from aurora_ingest.ledger_backend.backend import RawLedger
+from aurora_ingest.ledger_backend.backend import LedgerBackend, RawLedger
 from aurora_ingest.network import Network
 from aurora_ingest.transforms.chunk_slices import named
 from aurora_ingest.transforms.history_dataset import QUARANTINE, HistoryDataset
@@ -82,7 +82,13 @@ class _HeldLedger:
         return tuple(process.spec for process in history_by_table(self.tables))
 
 
-def redrive_database(engine: sa.Engine, network: Network, ledgers: LedgerRange, tables: Sequence[str]) -> Redriven:
+def redrive_database(
+    engine: sa.Engine,
+    network: Network,
+    ledgers: LedgerRange,
+    tables: Sequence[str],
+    mended: LedgerBackend | None = None,
+) -> Redriven:
     """Try what is in a database's quarantine again, each ledger in its own transaction.
 
     Args:
@@ -90,6 +96,7 @@ def redrive_database(engine: sa.Engine, network: Network, ledgers: LedgerRange, 
         network: the network that it holds.
         ledgers: only records of these.
         tables: only records of these history tables.
+        mended: where to read the ledgers anew whose bytes could not be read; without it they stay.
 
     Raises:
         MigrationError: the schema is not ours.
@@ -99,10 +106,9 @@ def redrive_database(engine: sa.Engine, network: Network, ledgers: LedgerRange, 
     target = history.HistoryTarget(tuple(tables), "quarantine", network.passphrase, keep_going=True)
     history.check(engine, ledgers, target)
     with engine.connect() as connection:
-        held = _by_ledger(
-            each for each in quarantine.held(connection, ledgers) if each.kind == LEDGER and each.table in tables
-        )
-    done = Redriven(*history.mend_rows(engine, ledgers, target))
+        records = [each for each in quarantine.held(connection, ledgers) if each.kind == LEDGER]
+    held, lost = _by_ledger((each for each in records if each.table in tables), mended)
+    done = Redriven(*history.mend_rows(engine, ledgers, target)) + Redriven(stayed=lost)
     for source in held:
         chunk = source.available()
         with named(chunk):
@@ -119,7 +125,13 @@ def redrive_database(engine: sa.Engine, network: Network, ledgers: LedgerRange, 
     return done
 
 
-def redrive_dataset(dataset: HistoryDataset, network: Network, ledgers: LedgerRange, tables: Sequence[str]) -> Redriven:
+def redrive_dataset(
+    dataset: HistoryDataset,
+    network: Network,
+    ledgers: LedgerRange,
+    tables: Sequence[str],
+    mended: LedgerBackend | None = None,
+) -> Redriven:
     """Try what is in a Parquet dataset's quarantine again, and write its manifest anew.
 
     Args:
@@ -127,13 +139,15 @@ def redrive_dataset(dataset: HistoryDataset, network: Network, ledgers: LedgerRa
         network: the network that it holds.
         ledgers: only records of these.
         tables: only records of these history tables.
+        mended: where to read the ledgers anew whose bytes could not be read; without it they stay.
 
     Raises:
         NetworkMismatchError: the dataset holds another network.
     """
     dataset.open()
-    done = Redriven()
-    for source in _by_ledger(_held_in_files(dataset, ledgers, tables)):
+    held, lost = _by_ledger(_held_in_files(dataset, ledgers, tables), mended)
+    done = Redriven(stayed=lost)
+    for source in held:
         chunk = source.available()
         with named(chunk):
             draft = PartitionDraft(dataset, chunk, source.specs)
@@ -155,17 +169,21 @@ def _outcome(source: _HeldLedger, *, stays: bool) -> Redriven:
     return Redriven(stayed=count) if stays else Redriven(mended=count)
 
 
-def _by_ledger(records: Iterable[Quarantined]) -> list[_HeldLedger]:
-    held: dict[int, list[Quarantined]] = {}
+def _by_ledger(records: Iterable[Quarantined], mended: LedgerBackend | None) -> tuple[list[_HeldLedger], int]:
+    """Returns the ledgers that can be tried again, and how many records are of others."""
+    by_ledger: dict[int, list[Quarantined]] = {}
     for record in records:
-        held.setdefault(record.ledger, []).append(record)
-    return [
-        _HeldLedger(
-            RawLedger(ledger, some[0].raw, f"quarantine of ledger {ledger}", some[0].has_meta),
-            tuple(each.table for each in some),
-        )
-        for ledger, some in sorted(held.items())
-    ]
+        by_ledger.setdefault(record.ledger, []).append(record)
+    held, lost = [], 0
+    for ledger, some in sorted(by_ledger.items()):
+        raw = RawLedger(ledger, some[0].raw, f"quarantine of ledger {ledger}", some[0].has_meta)
+        if not raw.data:
+            if mended is None:
+                lost += len(some)
+                continue
+            (raw,) = mended.read(LedgerRange(ledger, ledger))
+        held.append(_HeldLedger(raw, tuple(each.table for each in some)))
+    return held, lost
 
 
 def _held_in_files(dataset: HistoryDataset, ledgers: LedgerRange, tables: Sequence[str]) -> Iterator[Quarantined]:

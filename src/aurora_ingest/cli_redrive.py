@@ -13,6 +13,7 @@ from aurora_ingest.errors import UsageError
 
 if TYPE_CHECKING:
     from aurora_ingest.ledger.ledger_range import LedgerRange
+    from aurora_ingest.ledger_backend.backend import LedgerBackend
     from aurora_ingest.network import Network
     from aurora_ingest.transforms.redrive import Redriven
 
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
     epilog="\b\nExample:\n  aurora-ingest redrive --network pubnet --db-url sqlite:///history.db",
 )
 @network_options
+@click.option(
+    "--ledgers",
+    "ledgers_url",
+    envvar="AURORA_LEDGERS",
+    metavar="URL",
+    show_envvar=True,
+    help="Where to read ledgers anew whose bytes were damaged, as for reingest-range; without it they stay.",
+)
 @click.option(
     "--from",
     "first",
@@ -57,6 +66,7 @@ def redrive_command(
     *,
     network_name: str | None,
     network_passphrase: str | None,
+    ledgers_url: str | None,
     first: int | None,
     last: int | None,
     db_url: str | None,
@@ -78,12 +88,17 @@ def redrive_command(
         raise UsageError("which quarantine? Give --db-url, --parquet or both")
     network = network_of(network_name, network_passphrase)
     ledgers = LedgerRange(first or 1, last or LEDGER_MAX)
+    mended = None
+    if ledgers_url is not None:
+        from aurora_ingest.ledger_backend.detect import open_backend
+
+        mended = open_backend(ledgers_url, network)
     names = tuple(process.spec.name for process in history_by_table(tables or HISTORY_TABLES))
     done = Redriven()
     if db_url is not None:
-        done += _in_database(db_url, network, ledgers, names)
+        done += _in_database(db_url, network, ledgers, names, mended)
     if parquet_dir is not None:
-        done += _in_dataset(parquet_dir, network, ledgers, names)
+        done += _in_dataset(parquet_dir, network, ledgers, names, mended)
     if as_json:
         click.echo(json.dumps({"mended": done.mended, "stayed": done.stayed}))
     else:
@@ -92,19 +107,23 @@ def redrive_command(
         raise SystemExit(1)
 
 
-def _in_database(db_url: str, network: Network, ledgers: LedgerRange, tables: tuple[str, ...]) -> Redriven:
+def _in_database(
+    db_url: str, network: Network, ledgers: LedgerRange, tables: tuple[str, ...], mended: LedgerBackend | None
+) -> Redriven:
     from aurora_ingest.db.engine import connect
     from aurora_ingest.transforms.redrive import redrive_database
 
     engine = connect(db_url)
     try:
-        return redrive_database(engine, network, ledgers, tables)
+        return redrive_database(engine, network, ledgers, tables, mended)
     finally:
         engine.dispose()
 
 
-def _in_dataset(folder: str, network: Network, ledgers: LedgerRange, tables: tuple[str, ...]) -> Redriven:
+def _in_dataset(
+    folder: str, network: Network, ledgers: LedgerRange, tables: tuple[str, ...], mended: LedgerBackend | None
+) -> Redriven:
     from aurora_ingest.transforms.history_dataset import existing_dataset
     from aurora_ingest.transforms.redrive import redrive_dataset
 
-    return redrive_dataset(existing_dataset(folder, network.passphrase), network, ledgers, tables)
+    return redrive_dataset(existing_dataset(folder, network.passphrase), network, ledgers, tables, mended)
