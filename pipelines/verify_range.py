@@ -15,7 +15,7 @@ from aurora_ingest.history_archive.archive import HistoryArchive
 from aurora_ingest.ledger.checkpoint import checkpoint_containing
 from aurora_ingest.ledger.ledger_range import LedgerRange
 from aurora_ingest.ledger_backend.archive_files import ArchiveFiles
-from aurora_ingest.ledger_backend.backend import BackendOptions, LedgerBackend, readable_range
+from aurora_ingest.ledger_backend.backend import FIRST_CLOSED_LEDGER, BackendOptions, LedgerBackend, readable_range
 from aurora_ingest.network import Network
 from aurora_ingest.transforms.verify import VerifyLedgers
 from aurora_ingest.transforms.verify_plan import ChunkReceipt, PairReceipt, StatePair, StateReceipt, VerifyPlan
@@ -71,22 +71,27 @@ def plan_verification(options: VerifyOptions) -> VerifyPlan:
     archive = HistoryArchive(urls, network, cache_dir=options.cache_dir) if urls else None
     backend = _backend(options, urls)
     backend.available()  # an address that leads nowhere is told before anything starts
-    ledgers, told = readable_range(backend, options.ledgers)
-    if ledgers != options.ledgers and archive is not None:
+    newest = None if archive is None else archive.latest_checkpoint()
+    if options.ledgers.first < FIRST_CLOSED_LEDGER and archive is not None and not backend.has_genesis():
         ledgers, told = options.ledgers, f"ledger 1 (genesis) comes from history archive {', '.join(archive.urls)}"
+    else:
+        ledgers, told = readable_range(backend, options.ledgers)
     if told:
         _log.info("%s", told)
-    return VerifyPlan(
+    plan = VerifyPlan(
         network=network,
         ledgers=ledgers,
         backend=backend,
         archive=archive,
-        newest_checkpoint=None if archive is None else archive.latest_checkpoint(),
+        newest_checkpoint=newest,
         trusted=_trusted(options.trusted_ledger, ledgers, archive),
         read_buckets=options.read_buckets and archive is not None,
         work_dir=options.work_dir,
         parquet_dir=options.parquet_dir,
     )
+    if plan.read_buckets and plan.states:
+        _log.info("all entries of %d checkpoints will be read; --no-state leaves them out", len(plan.states))
+    return plan
 
 
 def _backend(options: VerifyOptions, urls: tuple[str, ...]) -> LedgerBackend:
@@ -167,9 +172,10 @@ def require_good(report: dict[str, Any]) -> None:
     """
     first = report["first_bad"]
     if first is not None:
+        hint = f"; {report['hint']}" if report["hint"] else ""
         raise VerificationError(
             f"ledger {first['ledger']}: {first['column']} is bad; {report['bad_ledgers']} of {report['ledgers']} "
-            f"ledgers are not what they should be: {first['note']}",
+            f"ledgers are not what they should be: {first['note']}{hint}",
             ledger=first["ledger"],
             column=first["column"],
         )

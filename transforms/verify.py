@@ -30,7 +30,9 @@ from aurora_ingest.ledger.verification import (
     judge_ledgers,
 )
 from aurora_ingest.ledger_backend.backend import RawLedger
+from aurora_ingest.transforms import metrics
 from aurora_ingest.transforms.ledger_unit import batch_to_ipc
+from aurora_ingest.transforms.verify_faults import broken_column
 from aurora_ingest.transforms.verify_fingerprints import change_fingerprints, spill_fingerprints
 from aurora_ingest.transforms.verify_plan import ChunkReceipt, VerifyPlan
 from aurora_ingest.transforms.verify_reading import Hole, ledgers_and_holes
@@ -101,7 +103,8 @@ class ChunkVerifier:
         try:
             sequence = self._decoder.push(raw.data, has_meta=raw.has_meta)
         except _kernel.XdrError as error:
-            self._skip(Hole(raw.sequence, raw.sequence, f"{raw.origin}: {error}"))
+            why = f"{raw.origin}: {error}"
+            self._skip(Hole(raw.sequence, raw.sequence, why, column=broken_column(raw.data, error.offset)))
             return
         if self._slice is None:
             self._slice = _Slice(sequence)
@@ -112,7 +115,7 @@ class ChunkVerifier:
 
     def _skip(self, hole: Hole) -> None:
         self._flush()
-        self._verdicts.append(missing_ledgers(hole.first, hole.last, hole.why, hole.culprit))
+        self._verdicts.append(missing_ledgers(hole.first, hole.last, hole.why, hole.culprit, hole.column))
         self._previous = None
 
     def _flush(self) -> None:
@@ -120,6 +123,7 @@ class ChunkVerifier:
         ended, self._slice = self._slice, None
         if ended is None:
             return
+        metrics.publish(metrics.LedgersRead(self._decoder.ledgers, self._decoder.bytes))
         tables = {name: pa.record_batch(batch) for name, batch in self._decoder.take().items()}
         facts = ledger_facts(tables["ledgers"], tables["changes"], ended.has_meta, ended.has_set, self._plan)
         self._verdicts.append(judge_ledgers(facts, self._previous, self._plan.rules))
@@ -224,6 +228,7 @@ class _VerifyChunkFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
 
     def process(self, chunk: LedgerRange) -> Iterator[ChunkReceipt]:
         yield ChunkVerifier(self._plan, chunk).run()
+        metrics.publish(metrics.ChunkFinished(chunk.first, chunk.last))
 
 
 class VerifyLedgers(beam.PTransform):  # type: ignore[misc]  # Beam is untyped

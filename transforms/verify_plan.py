@@ -70,9 +70,14 @@ class VerifyPlan:
         return WorkDir(self.work_dir)
 
     @property
+    def can_seek(self) -> bool:
+        """Whether a ledger can be read without reading all before it."""
+        return self.backend.repeatable and self.backend.name not in SEQUENTIAL_BACKENDS
+
+    @property
     def chunks(self) -> tuple[LedgerRange, ...]:
         """Pieces that are read side by side: whole checkpoints, at least 64 ledgers; one of a source without places."""
-        if not self.backend.repeatable or self.backend.name in SEQUENTIAL_BACKENDS:
+        if not self.can_seek:
             return (self.ledgers,)
         frequency = self.network.checkpoint_frequency
         return tuple(self.ledgers.chunks(frequency * max(DEFAULT_CHECKPOINT_FREQUENCY // frequency, 1)))
@@ -105,14 +110,22 @@ class VerifyPlan:
         before = {pair.earlier for pair in self.pairs if self.is_checkpoint(pair.earlier)}
         return tuple(sorted(before | set(self.checkpoints)))
 
+    @cached_property
+    def compared(self) -> frozenset[int]:
+        """The checkpoints that are one side of a pair."""
+        return frozenset(end for pair in self.pairs for end in (pair.earlier, pair.later))
+
     def is_checkpoint(self, ledger: int) -> bool:
         """Whether the archive has a state of that ledger."""
         return is_checkpoint(ledger, self.network.checkpoint_frequency)
 
     def pair_of(self, ledger: int) -> StatePair | None:
         """The pair of states between which a ledger lies, if its later state is to be rebuilt."""
-        later = checkpoint_containing(ledger, self.network.checkpoint_frequency)
-        return next((pair for pair in self.pairs if pair.later == later), None)
+        return self._by_later.get(checkpoint_containing(ledger, self.network.checkpoint_frequency))
+
+    @cached_property
+    def _by_later(self) -> dict[int, StatePair]:
+        return {pair.later: pair for pair in self.pairs}
 
 
 SEQUENTIAL_BACKENDS = frozenset({"meta-stream"})

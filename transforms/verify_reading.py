@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from aurora_ingest import _kernel
-from aurora_ingest.errors import ArchiveError, ArchiveFileCorruptError, AuroraError, MissingLedgersError
+from aurora_ingest.errors import AuroraError, LedgerStreamError, MissingLedgersError
 from aurora_ingest.history_archive.gzip_check import gunzip
 from aurora_ingest.history_archive.paths import checkpoint_path
 from aurora_ingest.ledger.checkpoint import checkpoint_containing, checkpoint_ledgers
@@ -31,36 +31,43 @@ class Hole:
         last: highest, inclusive.
         why: what kept them from being read.
         culprit: the ledger to which the fault could be traced, or None for all of them.
+        column: the column of verdicts to which it could be traced.
     """
 
     first: int
     last: int
     why: str
     culprit: int | None = None
+    column: str = "header_hash"
 
 
 def ledgers_and_holes(plan: VerifyPlan, ledgers: LedgerRange) -> Iterator[RawLedger | Hole]:
     """Every ledger of the range once and in order, as it came or as part of a hole.
 
-    After a fault the source is asked again for what follows, unless it can be read only once or fails again and again.
+    After a fault the ledgers of the same checkpoint are asked for one by one, to find the one at fault, and then the
+    rest; unless the source can be read only once, or fails again and again.
     """
     expected, failures = ledgers.first, 0
+    one_by_one = 0
     while expected <= ledgers.last:
-        wanted = LedgerRange(expected, ledgers.last)
+        left = LedgerRange(expected, expected if expected <= one_by_one else ledgers.last)
         try:
-            for raw in _read(plan, wanted):
+            for raw in _read(plan, left):
                 yield raw
                 expected, failures = raw.sequence + 1, 0
-            hole = Hole(expected, ledgers.last, f"{plan.backend.describe()} ended before ledger {expected}")
+            hole = Hole(expected, left.last, f"{plan.backend.describe()} ended before ledger {expected}")
         except MissingLedgersError as error:
             hole = _missing(error, LedgerRange(expected, ledgers.last))
         except AuroraError as error:
+            if len(left) > 1 and plan.can_seek:
+                one_by_one = checkpoint_containing(expected, plan.network.checkpoint_frequency)
+                continue
             hole = _faulty(plan, error, LedgerRange(expected, ledgers.last))
-        if expected > ledgers.last:
-            return
+        if expected > left.last:
+            continue
         failures += 1
         if not plan.backend.repeatable or failures > _PATIENCE:
-            hole = Hole(hole.first, ledgers.last, hole.why, hole.culprit or hole.first)
+            hole = replace(hole, last=ledgers.last, culprit=hole.culprit or hole.first)
         yield hole
         expected = hole.last + 1
 
@@ -86,28 +93,31 @@ def _missing(error: MissingLedgersError, left: LedgerRange) -> Hole:
 
 
 def _faulty(plan: VerifyPlan, error: AuroraError, left: LedgerRange) -> Hole:
-    """The hole that a damaged file makes: one ledger, or in an archive all ledgers of the checkpoint's file."""
-    if not isinstance(plan.backend, ArchiveFiles) or not isinstance(error, ArchiveError):
+    """The hole that damage makes: one ledger, or in an archive all ledgers of the checkpoint's file."""
+    if not isinstance(plan.backend, ArchiveFiles):
         return Hole(left.first, left.first, str(error))
+    if isinstance(error, LedgerStreamError):
+        # The records of this one ledger; its set would have been refused by the decoder.
+        return Hole(left.first, left.first, str(error), column="result_hash")
     checkpoint = checkpoint_containing(left.first, plan.network.checkpoint_frequency)
-    last = min(checkpoint, left.last)
-    culprit = _misplaced_header(plan, checkpoint) if isinstance(error, ArchiveFileCorruptError) else None
-    return Hole(left.first, last, str(error), culprit if culprit in left else left.first)
+    culprit = _misplaced_header(plan, checkpoint)
+    return Hole(left.first, min(checkpoint, left.last), str(error), culprit if culprit in left else left.first)
 
 
 def _misplaced_header(plan: VerifyPlan, checkpoint: int) -> int | None:
-    """The first ledger of a checkpoint whose header is not in its place; None if all are, or none is readable."""
+    """The first ledger of a checkpoint whose header is misplaced or unreadable; None if that is not the fault."""
     if plan.archive is None:
         return None
-    path = checkpoint_path("ledger", checkpoint)
+    ledgers = checkpoint_ledgers(checkpoint, plan.network.checkpoint_frequency)
+
+    def sequences(data: bytes) -> list[int]:
+        batch = pa.record_batch(_kernel.read_ledger_headers(gunzip(data, _MAX_FILE), compression="none"))
+        return list(batch.column("ledger_sequence").to_pylist())  # one checkpoint
+
     try:
-        batch = plan.archive.document(
-            path,
-            _MAX_FILE,
-            lambda data: pa.record_batch(_kernel.read_ledger_headers(gunzip(data, _MAX_FILE), compression="none")),
-        )
+        found = plan.archive.document(checkpoint_path("ledger", checkpoint), _MAX_FILE, sequences)
+    except _kernel.XdrError as error:
+        return ledgers.first + error.record_index
     except (AuroraError, ValueError):
         return None  # the caller tells the fault that brought it here
-    found = batch.column("ledger_sequence").to_pylist()  # one checkpoint
-    expected = list(checkpoint_ledgers(checkpoint, plan.network.checkpoint_frequency))
-    return next((ledger for place, ledger in enumerate(expected) if found[place : place + 1] != [ledger]), None)
+    return next((ledger for place, ledger in enumerate(ledgers) if found[place : place + 1] != [ledger]), None)

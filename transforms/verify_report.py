@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from apache_beam import pvalue
 
 from aurora_ingest.history_archive.archive_state import HOT_ARCHIVE_PROTOCOL
-from aurora_ingest.ledger.verdicts import BAD, COLUMNS, VERDICT_SCHEMA, with_outcomes
+from aurora_ingest.ledger.verdicts import BAD, COLUMNS, OK, VERDICT_SCHEMA, with_outcomes
 from aurora_ingest.ledger.verification import judge_checkpoint, judge_ledgers
 from aurora_ingest.transforms.ledger_unit import batch_from_ipc, batch_to_ipc
 from aurora_ingest.transforms.verify_plan import ChunkReceipt, PairReceipt, StateReceipt, VerifyPlan
@@ -72,6 +72,14 @@ class Report:
         column = next(name for name in COLUMNS if row[name] == BAD)
         return row["ledger_sequence"], column, row["note"] or ""
 
+    @property
+    def hint(self) -> str:
+        """What may be behind it all, or empty: nothing that depends on the network is right on the wrong one."""
+        for name in ("transaction_hashes", "scp_signature"):
+            if self.counts[name][BAD] and not self.counts[name][OK]:
+                return f"not one {name.replace('_', ' ').removesuffix('es')} is right: is it the right network?"
+        return ""
+
     def to_json(self) -> dict[str, Any]:
         """The report as JSON values."""
         first = self.first_bad
@@ -79,6 +87,7 @@ class Report:
             "ledgers": self.ledgers,
             "bad_ledgers": self.bad,
             "first_bad": None if first is None else dict(zip(("ledger", "column", "note"), first, strict=True)),
+            "hint": self.hint,
             "counts": {name: dict(sorted(counts.items())) for name, counts in self.counts.items()},
             "told": self.told,
             "parts": self.parts,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 
 import apache_beam as beam
 import pyarrow as pa
@@ -17,7 +17,7 @@ from aurora_ingest.ledger.genesis import genesis_changes
 from aurora_ingest.ledger.supply import native_sum
 from aurora_ingest.ledger.verdicts import ABSENT, BAD, OK
 from aurora_ingest.transforms.merge_buckets import CHUNK_BYTES, BucketStreams, kernel_faults_named, run_merger
-from aurora_ingest.transforms.spill import KEY_HASH
+from aurora_ingest.transforms.spill import KEY_HASH, partition_batches
 from aurora_ingest.transforms.verify_fingerprints import (
     CHANGE_SCHEMA,
     ENTRY_HASH,
@@ -40,6 +40,8 @@ from aurora_ingest.transforms.verify_plan import (
 )
 
 _ENTRY_COLUMNS = (LEDGER_KEY, "entry_xdr")
+Interval = tuple[int, tuple[str, ...]]
+"""Ledgers between two states whose changes are known, and the files of their last changes in ledger order."""
 _HOLDERS = ("account", "claimable_balance", "liquidity_pool", "contract_data")
 """Entry tables whose entries can hold native stroops."""
 
@@ -79,7 +81,6 @@ def _read_entries(plan: VerifyPlan, archive: HistoryArchive, state: ArchiveState
     merger = _kernel.BucketMerger(sources, columns=columns, network_id=plan.network.network_id)
     streams = BucketStreams(lambda source: archive.open_bucket(names[source]), lambda _source, _bytes: None)
     checkpoint, native, entries, paths = state.current_ledger, 0, 0, []
-    compared = any(checkpoint in {pair.earlier, pair.later} for pair in plan.pairs)
     try:
         with kernel_faults_named(f"checkpoint {checkpoint}"):
             for merged in run_merger(merger, streams.next_chunk):
@@ -91,7 +92,7 @@ def _read_entries(plan: VerifyPlan, archive: HistoryArchive, state: ArchiveState
                     )
                     for name in _HOLDERS
                 )
-                if compared:
+                if checkpoint in plan.compared:
                     rows = pa.Table.from_batches([tables[name].select(_ENTRY_COLUMNS) for name in _kernel.ENTRY_TYPES])
                     path = f"states/{checkpoint:010d}/{merged.index:05d}.arrow"
                     keys, xdr = (rows.column(name).combine_chunks() for name in _ENTRY_COLUMNS)
@@ -142,34 +143,32 @@ def _batches(
 
 
 def compare_pair(
-    plan: VerifyPlan, pair: StatePair, chunks: Iterable[ChunkReceipt], states: Iterable[StateReceipt]
+    plan: VerifyPlan, pair: StatePair, intervals: Mapping[int, Interval], states: Mapping[int, StateReceipt]
 ) -> PairReceipt:
     """Rebuild the later state of a pair from the earlier and the changes between, and compare it with the archive's.
 
     Args:
         plan: the verification.
         pair: the two states.
-        chunks: what reading the ledgers left behind.
-        states: what reading the checkpoints left behind.
+        intervals: what reading the ledgers left behind, by later checkpoint.
+        states: what reading the checkpoints left behind, by checkpoint.
     """
-    by_checkpoint = {state.checkpoint: state for state in states}
     between = pair.later - pair.earlier
-    known = sum(chunk.with_changes.get(pair.later, 0) for chunk in chunks)
+    known, changes = intervals.get(pair.later, (0, ()))
     if known < between:
         told = f"{between - known} of {between} ledgers since {pair.earlier} have no changes" if known else ""
         return PairReceipt(pair.later, ABSENT, told)
-    ends = [by_checkpoint[end] for end in (pair.earlier, pair.later) if end != GENESIS_LEDGER]
+    ends = [states[end] for end in (pair.earlier, pair.later) if end != GENESIS_LEDGER]
     for state in ends:
         if not state.live_hash or state.bucket_fault:
             verdict = BAD if state.checkpoint == pair.later else ABSENT
             return PairReceipt(pair.later, verdict, state.bucket_fault or state.fault)
-    changes = tuple(sorted(path for chunk in chunks for path in chunk.changes.get(pair.later, ())))
-    earlier = () if pair.earlier == GENESIS_LEDGER else by_checkpoint[pair.earlier].paths
+    earlier = () if pair.earlier == GENESIS_LEDGER else states[pair.earlier].paths
     different, first = 0, ""
     for partition in range(plan.partitions):
         rows = _differences(
             _rebuilt(plan, pair, earlier, changes, partition),
-            read_fingerprints(plan, by_checkpoint[pair.later].paths, partition, STATE_SCHEMA),
+            read_fingerprints(plan, states[pair.later].paths, partition, STATE_SCHEMA),
         )
         different += rows.num_rows
         first = first or _first_difference(rows, pair)
@@ -193,8 +192,6 @@ def _rebuilt(
 
 
 def _of_partition(plan: VerifyPlan, batch: pa.RecordBatch, partition: int) -> pa.RecordBatch:
-    from aurora_ingest.transforms.spill import partition_batches
-
     return partition_batches(batch, plan.partitions)[partition]
 
 
@@ -240,8 +237,20 @@ class _ComparePairFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
     def __init__(self, plan: VerifyPlan) -> None:
         self._plan = plan
 
-    def process(self, pair: StatePair, chunks: list[ChunkReceipt], states: list[StateReceipt]) -> Iterator[PairReceipt]:
-        yield compare_pair(self._plan, pair, chunks, states)
+    def process(
+        self, pair: StatePair, intervals: dict[int, Interval], states: dict[int, StateReceipt]
+    ) -> Iterator[PairReceipt]:
+        yield compare_pair(self._plan, pair, intervals, states)
+
+
+def _intervals(chunk: ChunkReceipt) -> Iterator[tuple[int, Interval]]:
+    """A chunk ends where its last checkpoint's interval does, so that no other chunk has a part of it."""
+    for later, known in chunk.with_changes.items():
+        yield later, (known, chunk.changes.get(later, ()))
+
+
+def _by_checkpoint(state: StateReceipt) -> tuple[int, StateReceipt]:
+    return state.checkpoint, state
 
 
 class ReadStates(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
@@ -281,6 +290,10 @@ class CompareStates(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
 
     def expand(self, pairs: beam.PCollection[StatePair]) -> beam.PCollection[PairReceipt]:
         """Wire the ParDo."""
-        chunks, states = (pvalue.AsList(receipts) for receipts in self._receipts)
-        compare = beam.ParDo(_ComparePairFn(self._plan), chunks, states).with_output_types(PairReceipt)
+        chunks, states = self._receipts
+        sides = (
+            pvalue.AsDict(chunks | "Intervals" >> beam.FlatMap(_intervals)),
+            pvalue.AsDict(states | "ByCheckpoint" >> beam.Map(_by_checkpoint)),
+        )
+        compare = beam.ParDo(_ComparePairFn(self._plan), *sides).with_output_types(PairReceipt)
         return pairs | "SpreadPairs" >> beam.Reshuffle() | "ComparePairs" >> compare

@@ -65,47 +65,52 @@ class ChunkProgress:
 
 
 @contextmanager
-def show_chunks(total: int, *, bar: bool | None = None) -> Iterator[ChunkProgress]:
+def show_chunks(
+    total: int, *, bar: bool | None = None, doing: str = "Writing history", done: str = "History written"
+) -> Iterator[ChunkProgress]:
     """Shows the events of this process until the block ends and hands out what they add up to.
 
     Args:
-        total: chunks to write.
+        total: chunks to work on.
         bar: a bar (True) or plain lines (False); None looks whether standard error is a terminal.
+        doing: what is being done.
+        done: what has been done at the end.
     """
     progress = ChunkProgress(total)
-    shown = _bar(progress) if (sys.stderr.isatty() if bar is None else bar) else _lines(progress)
+    draws = sys.stderr.isatty() if bar is None else bar
+    shown = _bar(progress, doing) if draws else _lines(progress, doing, done)
     with shown as listener, subscribe(listener):
         yield progress
 
 
 @contextmanager
-def _lines(progress: ChunkProgress) -> Iterator[Callable[[ProgressEvent], None]]:
+def _lines(progress: ChunkProgress, doing: str, done: str) -> Iterator[Callable[[ProgressEvent], None]]:
     due = [time.monotonic() + _SECONDS_BETWEEN_LINES]
 
     def listen(event: ProgressEvent) -> None:
         progress.take(event)
         if time.monotonic() >= due[0]:
             due[0] = time.monotonic() + _SECONDS_BETWEEN_LINES
-            _LOG.info("Writing history", extra=progress.fields())
+            _LOG.info(doing, extra=progress.fields())
 
     yield listen
-    _LOG.info("History written", extra=progress.fields())
+    _LOG.info(done, extra=progress.fields())
 
 
 @contextmanager
-def _bar(progress: ChunkProgress) -> Iterator[Callable[[ProgressEvent], None]]:
+def _bar(progress: ChunkProgress, doing: str) -> Iterator[Callable[[ProgressEvent], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
     columns = (
-        TextColumn("Writing history"),
+        TextColumn(doing),
         BarColumn(),
         TaskProgressColumn(),
         TextColumn("{task.completed}/{task.total} chunks  {task.fields[ledgers]:,} ledgers"),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task("history", total=progress.total, ledgers=0)
+        task = shown.add_task(doing, total=progress.total, ledgers=0)
 
         def listen(event: ProgressEvent) -> None:
             progress.take(event)

@@ -94,10 +94,11 @@ def _outcome(report: dict[str, Any]) -> str:
     ledgers, bad = report["ledgers"], report["bad_ledgers"]
     if bad:
         first = report["first_bad"]
-        return f"BAD: {bad:,} of {ledgers:,} ledgers; the first is {first['ledger']}, {first['column']}."
+        hint = f" {report['hint'].capitalize()}" if report["hint"] else ""
+        return f"BAD: {bad:,} of {ledgers:,} ledgers; the first is {first['ledger']}, {first['column']}.{hint}"
     known = max(counts.get(KNOWN_DIVERGENCE, 0) for counts in report["counts"].values())
     unseen = [name for name, counts in report["counts"].items() if not counts.get(OK) and counts.get(ABSENT)]
-    told = f"OK: nothing is wrong with {ledgers:,} ledgers"
+    told = f"OK: nothing is wrong with {ledgers:,} ledger{'' if ledgers == 1 else 's'}"
     if known:
         told += f"; {known:,} have a known divergence"
     if unseen:

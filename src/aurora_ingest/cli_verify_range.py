@@ -155,6 +155,7 @@ def verify_range_command(
     set, results, transaction hashes, bucket list, signature, supply, state. The exit code is 1 if one of them is bad,
     and the message names the first. Flags of Apache Beam stand after --; without them everything runs in this process.
     """
+    from aurora_ingest.cli_chunk_progress import show_chunks
     from aurora_ingest.ledger.ledger_range import LedgerRange
     from aurora_ingest.pipelines import verify_range
     from aurora_ingest.pipelines.verify_range import VerifyOptions
@@ -166,7 +167,8 @@ def verify_range_command(
         plan = verify_range.plan_verification(
             VerifyOptions(network=network, ledgers=LedgerRange(first, last), work_dir=folder, **rest)
         )
-        launch.run(lambda pipeline: verify_range.verify_range(pipeline, plan), engine)
+        with show_chunks(len(plan.chunks), doing="Verifying ledgers", done="Ledgers verified"):
+            launch.run(lambda pipeline: verify_range.verify_range(pipeline, plan), engine)
         report = verify_range.read_report(plan)
         _show(plan, report, as_json=form == "json", all_rows=rows == "all")
     verify_range.require_good(report)

@@ -38,7 +38,9 @@ VERDICT_SCHEMA: Final = pa.schema(
 )
 
 
-def missing_ledgers(first: int, last: int, why: str, culprit: int | None = None) -> pa.RecordBatch:
+def missing_ledgers(
+    first: int, last: int, why: str, culprit: int | None = None, column: str = "header_hash"
+) -> pa.RecordBatch:
     """Verdicts over ledgers that the source does not have, or not in a form that can be read.
 
     Args:
@@ -46,11 +48,12 @@ def missing_ledgers(first: int, last: int, why: str, culprit: int | None = None)
         last: highest, inclusive.
         why: what kept them from being read.
         culprit: the ledger that is at fault, if the others are merely in the same file; None for all.
+        column: the column that is bad; the others are ``absent``.
     """
     count = last - first + 1
     sequences = pa.array(range(first, last + 1), pa.int64())
     verdicts = {name: pa.repeat(ABSENT, count) for name in COLUMNS}
-    verdicts["header_hash"] = (
+    verdicts[column] = (
         pa.repeat(BAD, count) if culprit is None else pc.if_else(pc.equal(sequences, culprit), BAD, ABSENT)
     )
     return pa.record_batch(
@@ -58,7 +61,7 @@ def missing_ledgers(first: int, last: int, why: str, culprit: int | None = None)
             sequences,
             pa.nulls(count, pa.string()),
             *(verdicts[name] for name in COLUMNS),
-            pa.repeat(f"header_hash: {why}", count),
+            pa.repeat(f"{column}: {why}", count),
         ],
         schema=VERDICT_SCHEMA,
     )
