@@ -13,7 +13,14 @@ from pathlib import Path
 import pytest
 
 from aurora_ingest.cli import run
-from aurora_ingest.errors import BackendError, LakeConflictError, MissingLedgersError, NetworkMismatchError, UsageError
+from aurora_ingest.errors import (
+    BackendError,
+    HashMismatchError,
+    LakeConflictError,
+    MissingLedgersError,
+    NetworkMismatchError,
+    UsageError,
+)
 from aurora_ingest.ledger.ledger_range import LedgerRange
 from aurora_ingest.ledger_backend.archive_files import ArchiveFiles
 from aurora_ingest.ledger_backend.backend import BackendOptions, LedgerBackend, RawLedger
@@ -22,6 +29,7 @@ from aurora_ingest.ledger_backend.lake_layout import LakeLayout, Manifest
 from aurora_ingest.ledger_backend.lake_writer import LakeWriter
 from aurora_ingest.ledger_backend.meta_stream import MetaStream
 from aurora_ingest.network import STANDALONE, TESTNET
+from ledger_backend.origins import framed, frames, unpacked
 
 _ALL = LedgerRange(2, 383)
 
@@ -152,6 +160,39 @@ def test_whoever_begins_the_lake_meanwhile_decides(source: LedgerBackend, tmp_pa
     with pytest.raises(LakeConflictError):
         late.write(source, plan)
     assert len(_contents(tmp_path)) == 2
+
+
+def test_another_chain_of_the_same_network_is_refused(shared_data: Path, source: LedgerBackend, tmp_path: Path) -> None:
+    """As after a reset of testnet: same passphrase, other ledgers."""
+    other = MetaStream(str(shared_data / "standalone-p23" / "meta" / "ledger-close-meta.xdr.zst"), STANDALONE)
+    writer = LakeWriter(str(tmp_path), STANDALONE, LakeLayout(32, 4))
+    writer.write(source, writer.plan(source, LedgerRange(96, 159)))
+    before = _contents(tmp_path)
+    for part in (LedgerRange(160, 223), LedgerRange(64, 95)):
+        with pytest.raises(LakeConflictError, match=r"another chain than the source: ledger .* was the network reset"):
+            writer.write(other, writer.plan(other, part))
+        assert _contents(tmp_path) == before
+        writer.write(source, writer.plan(source, part))
+        before = _contents(tmp_path)
+
+
+def test_ledgers_that_do_not_follow_make_no_file(
+    core_ledgers: dict[int, bytes], shared_data: Path, tmp_path: Path
+) -> None:
+    others = dict(enumerate(frames(unpacked(shared_data / "standalone-p23" / "meta" / "ledger-close-meta.xdr.zst")), 2))
+    stream = tmp_path / "meta"
+    stream.write_bytes(b"".join(framed(core_ledgers[n] if n < 40 else others[n]) for n in range(2, 64)))
+    mixed = MetaStream(str(stream), STANDALONE)
+    writer = LakeWriter(str(tmp_path / "lake"), STANDALONE, LakeLayout(16, 4))
+    with pytest.raises(HashMismatchError, match=r"ledger 40 names .* as the hash of ledger 39"):
+        writer.write(mixed, writer.plan(mixed, LedgerRange(2, 63)))
+    assert DataLake(str(tmp_path / "lake"), STANDALONE).available() == LedgerRange(2, 31)
+    flipped = bytearray(core_ledgers[20])
+    flipped[4 + 32 + 4 + 32 + 32 + 7] ^= 1  # the close time, behind version, hash, protocol and two hashes
+    stream.write_bytes(b"".join(framed(bytes(flipped) if n == 20 else core_ledgers[n]) for n in range(2, 64)))
+    writer = LakeWriter(str(tmp_path / "other"), STANDALONE, LakeLayout(16, 4))
+    with pytest.raises(HashMismatchError, match="header of ledger 20 hashes to"):
+        writer.write(mixed, writer.plan(mixed, LedgerRange(2, 63)))
 
 
 def test_a_lake_that_does_not_say_of_which_network_it_is(source: LedgerBackend, tmp_path: Path) -> None:

@@ -18,11 +18,13 @@ from aurora_ingest.ledger_backend.backend import (
     RawLedger,
     holes,
 )
+from aurora_ingest.ledger_backend.frames import ledgers_of_file
+from aurora_ingest.ledger_backend.lake_chain import ChainLink, links, require_chain, require_same_chain
 from aurora_ingest.ledger_backend.lake_index import LakeIndex
 from aurora_ingest.ledger_backend.lake_layout import COMPRESSION, EXTENSION, MANIFEST, LakeFile, LakeLayout, Manifest
 from aurora_ingest.ledger_backend.lake_storage import open_lake_storage, patiently
 from aurora_ingest.ledger_backend.prefetch import prefetched
-from aurora_ingest.network import Network
+from aurora_ingest.network import UINT32_MAX, Network
 
 _BATCH_HEAD = struct.Struct(">III")
 
@@ -61,17 +63,18 @@ class LakeProgress:
     bytes: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Job:
     file: LakeFile
     ledgers: list[RawLedger] = field(default_factory=list)
+    links: list[ChainLink] = field(default_factory=list)
 
 
 class LakeWriter:
     """Writes files of one layout into one lake.
 
     A file is written whole, under the condition that there is none of its name: whoever comes second finds it there.
-    The manifest goes first, under the same condition.
+    The manifest goes first, under the same condition. Ledgers must follow from each other and from those in the lake.
 
     Args:
         url: ``file://…``, a plain path, ``gs://bucket/prefix`` or ``s3://bucket/prefix``.
@@ -133,7 +136,9 @@ class LakeWriter:
             tell: hears of every file.
 
         Raises:
-            LakeConflictError: another writer has begun the lake with another network or layout meanwhile.
+            LakeConflictError: the lake has another chain of ledgers, or another writer has begun it with another
+                network or layout meanwhile.
+            HashMismatchError: the source's ledgers do not follow from each other.
             BackendError: the source does not know what the transactions changed, or lake or source does not answer.
         """
         layout = self._begin()
@@ -143,11 +148,10 @@ class LakeWriter:
         for job, size in prefetched(jobs, self._put, lambda _size: 0, self._options.workers, 1):
             if size:
                 done.written += 1
-                done.ledgers += len(job.ledgers)
+                done.ledgers += len(job.links)
                 done.bytes += size
             else:
                 done.found += 1
-            job.ledgers.clear()
             tell(done)
         return done
 
@@ -192,14 +196,40 @@ class LakeWriter:
     def _jobs(self, backend: LedgerBackend, layout: LakeLayout, plan: LakePlan) -> Iterator[_Job]:
         for part in plan.missing:
             job: _Job | None = None
+            before: ChainLink | None = None
             for raw in backend.read(part):
                 self._require_whole(backend, raw)
                 if job is None:
                     job = _Job(layout.file_of(raw.sequence))
                 job.ledgers.append(raw)
                 if raw.sequence == job.file.last:
+                    job.links = links(self._network, job.ledgers)
+                    require_chain(before, job.links, backend.describe())
+                    if before is None:
+                        self._join(job.links[0], part.first - 1)
+                    before = job.links[-1]
+                    if before.sequence == part.last:
+                        self._join(before, part.last + 1)
                     yield job
                     job = None
+
+    def _join(self, ours: ChainLink, neighbour: int) -> None:
+        """Refuses a ledger that does not join the one beside it in the lake, if that is there.
+
+        Raises:
+            LakeConflictError: the lake has another chain.
+        """
+        index = self._index()
+        if index is None or not FIRST_CLOSED_LEDGER <= neighbour <= UINT32_MAX:
+            return
+        there = index.files(LedgerRange(neighbour, neighbour))
+        if not there:
+            return
+        path = f"{self._storage.url}/{there[0].path}"
+        found = ledgers_of_file(path, index.fetch(there[0]), "batch")
+        theirs = links(self._network, [RawLedger(n, data, path) for n, data in found if n == neighbour])
+        pair = (theirs[0], ours) if neighbour < ours.sequence else (ours, theirs[0])
+        require_same_chain(*pair, f"data lake {self._storage.url}")
 
     @staticmethod
     def _require_whole(backend: LedgerBackend, raw: RawLedger) -> None:
@@ -219,9 +249,13 @@ class LakeWriter:
         metadata = {
             "start-ledger": str(first),
             "end-ledger": str(last),
+            "start-ledger-close-time": str(job.links[0].close_time),
+            "end-ledger-close-time": str(job.links[-1].close_time),
+            "protocol-version": str(job.links[-1].protocol),
             "network-passphrase": self._network.passphrase,
             "compression-type": COMPRESSION,
         }
+        job.ledgers.clear()
         put = partial(self._storage.put_new, job.file.path, data, metadata)
         return len(data) if patiently(self._options.retry, self._storage.url, job.file.path, put) else 0
 
