@@ -11,6 +11,10 @@ use super::transaction_row::push_optional_account;
 use super::walk::{REMOVED, STATE, Walked};
 use crate::xdr::{Cur, json_by_name, ledger_key_of_entry};
 
+/// `LedgerEntryType`s whose entries do not start with their key.
+const CONTRACT_DATA: u8 = 6;
+const CONTRACT_CODE: u8 = 7;
+const CONFIG_SETTING: u8 = 8;
 /// `LedgerEntryType` of a TTL, whose key is the hash of another key.
 const TTL: u32 = 9;
 
@@ -18,9 +22,8 @@ const TTL: u32 = 9;
 #[derive(Default)]
 pub struct ChangeRows {
     key: Vec<u8>,
-    /// The `STATE` that stands directly before, and its key.
+    /// The `STATE` that stands directly before.
     last: Option<Span>,
-    last_key: Vec<u8>,
     /// Earlier ones that still wait for their change.
     waiting: HashMap<Vec<u8>, Span>,
     json: String,
@@ -62,16 +65,18 @@ impl ChangeRows {
     }
 
     fn remember(&mut self, ledger: &[u8], state: &Change) {
-        if let Some(earlier) = self.last {
-            self.waiting.insert(std::mem::take(&mut self.last_key), earlier);
+        if let Some(earlier) = self.last.replace(state.body) {
+            let mut key = Vec::new();
+            entry_key(earlier.of(ledger), &mut key);
+            self.waiting.insert(key, earlier);
         }
-        entry_key(state.body.of(ledger), &mut self.last_key);
-        self.last = Some(state.body);
     }
 
     /// The entry before the change of the key in `self.key`.
-    fn pre(&mut self) -> Option<Span> {
-        if self.last.is_some() && self.last_key == self.key {
+    fn pre(&mut self, ledger: &[u8]) -> Option<Span> {
+        if let Some(last) = self.last
+            && has_key(last.of(ledger), &self.key)
+        {
             return self.last.take();
         }
         if self.waiting.is_empty() {
@@ -108,7 +113,7 @@ impl ChangeRows {
             }
         }
         push_key(rows, &self.key);
-        match self.pre() {
+        match self.pre(ledger) {
             Some(pre) => rows.pre_xdr.push(pre.of(ledger)),
             None => rows.pre_xdr.push_null(),
         }
@@ -148,6 +153,20 @@ fn push_gone(rows: &mut Changes) {
 fn entry_key(entry: &[u8], key: &mut Vec<u8>) {
     key.clear();
     ledger_key_of_entry(entry, key).expect("the entry was checked when the ledger was walked");
+}
+
+/// Whether an entry has this key, which in most entries stands as it is behind the last modified ledger.
+fn has_key(entry: &[u8], key: &[u8]) -> bool {
+    let kind: &[u8; 4] = array(key, 0);
+    match kind[3] {
+        CONTRACT_CODE | CONFIG_SETTING => {
+            let mut other = Vec::new();
+            entry_key(entry, &mut other);
+            other == key
+        }
+        CONTRACT_DATA => entry[4..8] == kind[..] && entry[12..].starts_with(&key[4..]),
+        _ => entry[4..].starts_with(key),
+    }
 }
 
 /// The sponsor that the extension of an entry names.

@@ -3,53 +3,21 @@
 use std::ops::Range;
 
 use super::locate::ledger_sequence;
+use super::stream::{Framing, LedgerStream};
 use crate::bucket::fault::Fault;
 use crate::bucket::inflate::{Compression, Inflate, Pulled};
 use crate::xdr::generated::skip_LedgerCloseMeta;
 use crate::xdr::{Cur, XdrFault, XdrReject};
 
 const PIECE: usize = 256 << 10;
+/// Ledgers are usually compressed to less than this part.
+const USUAL_RATIO: usize = 4;
+/// Room that is made at once on the word of a compressed chunk's length.
+const MOST_ROOM: usize = 16 << 20;
 const LAST_FRAGMENT: u32 = 0x8000_0000;
 const FRAME_HEADER: usize = 4;
 /// `startSequence`, `endSequence` and the number of ledgers of a `LedgerCloseMetaBatch`.
 const BATCH_HEADER: usize = 12;
-
-/// How ledgers stand in the uncompressed stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
-    /// RFC 5531 records of one `LedgerCloseMeta` each, as stellar-core streams them.
-    Framed,
-    /// One `LedgerCloseMetaBatch`, a file of a data lake.
-    Batch,
-    /// One bare `LedgerCloseMeta`.
-    Single,
-}
-
-impl Framing {
-    /// The framing called `name` in the Python face.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "framed" => Some(Self::Framed),
-            "batch" => Some(Self::Batch),
-            "single" => Some(Self::Single),
-            _ => None,
-        }
-    }
-}
-
-/// What a stream is, and what it may hold at most.
-#[derive(Debug, Clone)]
-pub struct LedgerStream {
-    pub framing: Framing,
-    pub compression: Compression,
-    /// Largest ledger in bytes.
-    pub max_record: usize,
-    /// Largest uncompressed stream in bytes.
-    pub max_inflated: Option<u64>,
-    /// Levels of recursive values that are followed.
-    pub max_depth: u32,
-}
 
 /// One whole ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +94,11 @@ impl LedgerFrames {
     pub fn feed(&mut self, chunk: &[u8]) -> Result<Vec<Found>, Fault> {
         self.compact();
         self.inflate.feed(chunk);
+        let usual = match self.stream.compression {
+            Compression::None => 1,
+            Compression::Gzip | Compression::Zstd => USUAL_RATIO,
+        };
+        self.make_room(chunk.len().saturating_mul(usual).min(MOST_ROOM) + PIECE);
         self.gather()
     }
 
@@ -173,11 +146,16 @@ impl LedgerFrames {
         }
     }
 
+    fn make_room(&mut self, bytes: usize) {
+        if self.buffer.len() < self.end + bytes {
+            self.buffer.resize(self.end + bytes, 0);
+        }
+    }
+
     /// Inflates one piece; false when the input is used up.
     fn pull(&mut self) -> Result<bool, Fault> {
         if self.buffer.len() - self.end < PIECE {
-            let target = (self.buffer.len() + self.buffer.len() / 2).max(self.end + PIECE);
-            self.buffer.resize(target, 0);
+            self.make_room(self.buffer.len().max(PIECE));
         }
         let upper = self.end + PIECE;
         match self.inflate.pull(&mut self.buffer[self.end..upper]) {

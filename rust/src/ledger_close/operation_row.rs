@@ -1,9 +1,10 @@
 //! Rows of operations.
 
-use super::place::{Envelope, Processed};
+use super::place::{Envelope, Processed, array};
 use super::tables::Operations;
-use super::transaction_row::{Setting, push_account, toid};
+use super::transaction_row::{Setting, push_account, push_muxed, toid};
 use super::walk::Walked;
+use crate::strkey::{self, Kind};
 use crate::text;
 
 /// `OperationType`s that move value whatever their events say.
@@ -24,6 +25,8 @@ pub fn push(
     let (first, end) = envelope.transaction.operations;
     let results = &walked.operation_results[of(processed.operation_results)];
     let operations = &walked.operations[of((first, end))];
+    // Most operations have the source of their transaction.
+    let usual = strkey::encode32(Kind::Account, array(ledger, envelope.transaction.source.key));
     for (at, operation) in operations.iter().enumerate() {
         let number = at as u32 + 1;
         let body = operation.body.of(ledger);
@@ -34,8 +37,13 @@ pub fn push(
         rows.id.push(toid(setting.sequence, order, number));
         rows.transaction_id.push(toid(setting.sequence, order, 0));
         rows.kind.0.push(kind);
-        let source = operation.source.unwrap_or(envelope.transaction.source);
-        push_account(&mut rows.source_account, &mut rows.source_account_muxed, ledger, source);
+        match operation.source {
+            Some(source) => push_account(&mut rows.source_account, &mut rows.source_account_muxed, ledger, source),
+            None => {
+                rows.source_account.push(&usual);
+                push_muxed(&mut rows.source_account_muxed, ledger, envelope.transaction.source);
+            }
+        }
         rows.body_xdr.push(body);
         rows.body_base64.push_with(|out| text::base64_into(body, out));
         match results.get(at) {

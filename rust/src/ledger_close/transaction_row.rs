@@ -86,7 +86,8 @@ pub fn push_optional_account(column: &mut OptText, key: Option<&[u8; 32]>) {
     }
 }
 
-fn push_muxed(column: &mut OptText, ledger: &[u8], account: Account) {
+/// Adds the strkey of an account with an id.
+pub fn push_muxed(column: &mut OptText, ledger: &[u8], account: Account) {
     if account.muxed {
         let mut payload = [0; 40];
         payload[..32].copy_from_slice(array::<32>(ledger, account.key));

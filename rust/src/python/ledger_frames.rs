@@ -6,8 +6,9 @@ use pyo3::types::PyBytes;
 
 use super::errors::{Guarded, raise, xdr_error};
 use super::options::{self, DEFAULT_MAX_DEPTH};
-use crate::ledger_close::frames::{Found, Framing, LedgerFrames as Frames, LedgerStream};
+use crate::ledger_close::frames::{Found, LedgerFrames as Frames};
 use crate::ledger_close::locate;
+use crate::ledger_close::stream::{Framing, LedgerStream};
 
 /// Apply-load ledgers have some megabytes; the cap only keeps a damaged length from filling the memory.
 const DEFAULT_MAX_LEDGER: usize = 256 << 20;
