@@ -114,14 +114,22 @@ def _contract_change(unit: LedgerUnit) -> AssetContractChange:
     return AssetContractChange(
         rows=unit.tables[PARTIAL_PREFIX + ASSET_CONTRACTS],
         keys=pa.RecordBatch.from_arrays([keys], names=["key_hash"]),
-        lifetimes=_lifetimes(unit.pre["ttl"], unit.post["ttl"], unit.last_ledger),
+        lifetimes=_lifetimes(unit.pre["ttl"], unit.post["ttl"], keys, unit.last_ledger),
     )
 
 
-def _lifetimes(before: pa.RecordBatch, after: pa.RecordBatch, ledger: int) -> pa.RecordBatch:
-    """Return every time to live that the ledger set, and whether its entry had expired before it and lives now."""
+def _lifetimes(before: pa.RecordBatch, after: pa.RecordBatch, changed: pa.Array, ledger: int) -> pa.RecordBatch:
+    """Return every time to live that the ledger set, and which entries return by it alone: expired before, living now.
+
+    Args:
+        before: entry table ``ttl`` before the ledger.
+        after: the same after it.
+        changed: key hashes of the contract data that changed themselves; these bring their value.
+        ledger: the ledger.
+    """
     hashes, until = after.column("key_hash"), after.column("live_until_ledger")
     former = before.column("live_until_ledger").take(pc.index_in(hashes, before.column("key_hash")))
     expired = pc.fill_null(pc.less(former, ledger), pa.scalar(value=True))
-    returned = pc.and_(expired, pc.greater_equal(until, ledger))
+    living = pc.and_(expired, pc.greater_equal(until, ledger))
+    returned = pc.and_(living, pc.invert(pc.is_in(hashes, changed)))
     return pa.RecordBatch.from_arrays([hashes, until, returned], schema=LIFETIMES)

@@ -110,7 +110,6 @@ def _returned(connection: sa.Connection, ledger: int, network_id: bytes) -> pa.R
             "JOIN contract_data d ON d.key_hash = l.key_hash "
             "WHERE l.stage_ledger = :ledger AND l.returned AND d.durability = 'persistent' "
             "AND d.contract_id IS NOT NULL "
-            f"AND NOT EXISTS (SELECT 1 FROM {_KEYS} k WHERE k.stage_ledger = :ledger AND k.key_hash = l.key_hash) "
             f"AND NOT EXISTS (SELECT 1 FROM {BALANCES} b WHERE b.key_hash = l.key_hash) "
             f"AND NOT EXISTS (SELECT 1 FROM {CONTRACTS} c WHERE c.key_hash = l.key_hash)"
         ),

@@ -49,9 +49,9 @@ def apply(
                 holders[contract] -= 1
         driver.executemany(f"DELETE FROM {table} WHERE key_hash = ?", [(key,) for key in going])  # noqa: S608
         left[table] = len(going)
-    returning = [key for key, _, returned in lives if returned]
+    returning = {key for key, _, returned in lives if returned}
     written = Counter[str]()
-    for rows in (change.rows, _returned(driver, set(returning) - set(keys), network_id)):
+    for rows in (change.rows, _returned(driver, returning, network_id)):
         for row in rows.to_pylist():
             until = _live_until(driver, ledger, row["key_hash"])
             if until < ledger:

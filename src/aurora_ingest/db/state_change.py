@@ -15,7 +15,10 @@ LIFETIMES: Final = pa.schema(
         pa.field("returned", pa.bool_(), nullable=False),
     ]
 )
-"""Times to live that a ledger set; ``returned``: the entry lives now and had expired, or nothing tells."""
+"""Times to live that a ledger set.
+
+``returned``: the entry lives again by it alone: it lives now, had expired (or nothing tells), and did not change.
+"""
 
 
 @dataclass(frozen=True)
