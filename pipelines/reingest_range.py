@@ -20,6 +20,7 @@ from aurora_ingest.ledger_backend.detect import open_backend
 from aurora_ingest.ledger_backend.meta_stream import MetaStream
 from aurora_ingest.network import Network
 from aurora_ingest.pipelines.options import ReingestOptions
+from aurora_ingest.transforms.chunk_slices import close_writers
 from aurora_ingest.transforms.extract_chunk_receipts import ChunkReceipt, ExtractChunkReceipts, PublishHistoryManifest
 from aurora_ingest.transforms.history_dataset import HistoryDataset
 from aurora_ingest.transforms.ledger_unit import LedgerUnit
@@ -185,6 +186,7 @@ def open_targets(plan: ReingestPlan) -> Iterator[None]:
         DatabaseError: the range goes beyond the cursor while a follower runs.
     """
     with ExitStack() as stack:
+        stack.callback(close_writers)
         if plan.dataset is not None:
             plan.dataset.open()
         if plan.db_url is not None:

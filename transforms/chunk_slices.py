@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import psycopg
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,6 +25,31 @@ def chunk_of(unit: LedgerUnit) -> LedgerRange:
         message = f"unit {unit.kind} {unit.index} is no slice of a chunk of ledgers"
         raise StateError(message)
     return LedgerRange(*unit.chunk)
+
+
+class ChunkWriter(Protocol):
+    """A DoFn that keeps something open from a chunk's first slice to its last."""
+
+    def teardown(self) -> None:
+        """Drops what is open."""
+
+
+_writers: weakref.WeakSet[ChunkWriter] = weakref.WeakSet()
+
+
+def closed_at_the_end(writer: ChunkWriter) -> None:
+    """Note a writer of this process for ``close_writers``."""
+    _writers.add(writer)
+
+
+def close_writers() -> None:
+    """Tear down every writer of this process that is still there.
+
+    When a step before a writer fails, FnApiRunner drops the writer without a word; its transaction would stay open,
+    with its locks, until the process ends.
+    """
+    for writer in list(_writers):
+        writer.teardown()
 
 
 class ChunkOrder:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
 
-from aurora_ingest.transforms.chunk_slices import ChunkOrder, named
+from aurora_ingest.transforms.chunk_slices import ChunkOrder, closed_at_the_end, named
 from aurora_ingest.transforms.history_dataset import HistoryDataset
 from aurora_ingest.transforms.ledger_unit import LedgerUnit
 from aurora_ingest.transforms.partition_draft import PartitionDraft
@@ -27,6 +27,7 @@ class _WriteChunkFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
         with named(chunk):
             if self._draft is None:
                 self._draft = PartitionDraft(self._dataset, chunk, self._specs)
+                closed_at_the_end(self)
             try:
                 self._draft.write(unit)
                 if unit.last:

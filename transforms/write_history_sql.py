@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from aurora_ingest.db.engine import connect
 from aurora_ingest.db.history import ChunkTransaction, HistoryTarget
-from aurora_ingest.transforms.chunk_slices import ChunkOrder, named
+from aurora_ingest.transforms.chunk_slices import ChunkOrder, closed_at_the_end, named
 from aurora_ingest.transforms.history_dataset import QUARANTINE
 from aurora_ingest.transforms.ledger_counts import ledger_counts, quarantined_ledgers, quarantined_rows
 from aurora_ingest.transforms.ledger_unit import LedgerUnit
@@ -53,6 +53,7 @@ class _WriteChunkFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
         with named(chunk):
             if self._engine is None:
                 self._engine = connect(self._db_url)
+                closed_at_the_end(self)
             if self._transaction is None:
                 self._transaction = ChunkTransaction(self._engine, chunk, self._target)
             try:

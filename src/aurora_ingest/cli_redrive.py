@@ -104,7 +104,7 @@ def redrive_command(
     else:
         click.echo(f"{done.mended} records left the quarantine, {done.stayed} stayed in it")
     if done.stayed:
-        raise SystemExit(1)
+        click.get_current_context().exit(1)
 
 
 def _in_database(
