@@ -102,6 +102,9 @@ def test_lakes_from_the_first_ledger_on(
     backend.check(wanted)
     assert backend.available() == wanted
     assert _read(backend, wanted) == ledgers
+    for refused in (lambda: backend.check(LedgerRange(1, 9)), lambda: next(backend.read(LedgerRange(1, 9)))):
+        with pytest.raises(MissingLedgersError, match="ledger 1 is not there: it is genesis"):
+            refused()
     with pytest.raises(MissingLedgersError, match="history archive has its header"):
         readable_range(backend, LedgerRange(1, 1))
 

@@ -6,7 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 
 from aurora_ingest.errors import LedgerStreamError, MissingLedgersError
 from aurora_ingest.ledger.ledger_range import LedgerRange
-from aurora_ingest.ledger_backend.backend import BackendOptions, RawLedger, follow_by_polling
+from aurora_ingest.ledger_backend.backend import (
+    FIRST_CLOSED_LEDGER,
+    BackendOptions,
+    RawLedger,
+    follow_by_polling,
+    missing,
+)
 from aurora_ingest.ledger_backend.frames import ledgers_of_file
 from aurora_ingest.ledger_backend.lake_index import LakeIndex
 from aurora_ingest.ledger_backend.lake_layout import LakeFile
@@ -57,6 +63,7 @@ class DataLake:
             NetworkMismatchError: it is of another network.
             BackendError: there is no lake, or the storage does not answer.
         """
+        self._require_closed(ledgers)
         found = self.index.holes(ledgers)
         if found:
             raise self.index.missing(found)
@@ -67,6 +74,7 @@ class DataLake:
 
     def read(self, ledgers: LedgerRange) -> Iterator[RawLedger]:
         """Gives exactly these ledgers; files are fetched ahead by several threads. See `LedgerBackend.read`."""
+        self._require_closed(ledgers)
         done = ledgers.first - 1
         try:
             for file, data in self._fetched(self.index.layout.files(ledgers)):
@@ -81,6 +89,15 @@ class DataLake:
     def follow(self, first: int, stop: Callable[[], bool]) -> Iterator[RawLedger]:
         """Gives the ledgers from ``first`` on as their files appear; see `LedgerBackend.follow`."""
         return follow_by_polling(self.read, self.index.newest, first, stop, self.options)
+
+    def _require_closed(self, ledgers: LedgerRange) -> None:
+        """Refuses ledger 1, whose place in the first file is empty.
+
+        Raises:
+            MissingLedgersError: the range starts with it.
+        """
+        if ledgers.first < FIRST_CLOSED_LEDGER:
+            raise missing(self.describe(), [LedgerRange(1, 1)], ": it is genesis, which no lake has")
 
     def _fetched(self, files: Iterable[LakeFile]) -> Iterator[tuple[LakeFile, bytes]]:
         if self.index.storage.local:

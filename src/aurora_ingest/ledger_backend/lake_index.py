@@ -119,16 +119,17 @@ class LakeIndex:
         return []
 
     # --- What is there ------------------------------------------------------------------------------------------------
-    def files(self, ledgers: LedgerRange) -> list[LakeFile]:
-        """The files that are there of those that hold the range, ascending.
+    def files(self, ledgers: LedgerRange) -> Iterator[LakeFile]:
+        """The files that are there of those that hold the range, ascending; one listing per partition.
 
         Raises:
             LakeConflictError: a file's name belongs to another layout.
             BackendError: the storage does not answer.
         """
         layout = self.layout
-        found: dict[int, LakeFile] = {}
+        newest_given = -1
         for part in ledgers.chunks(layout.partition_ledgers):
+            found: dict[int, LakeFile] = {}
             oldest, newest = layout.file_of(part.first), layout.file_of(part.last)
             folder = layout.folder_of(part.last)
             # Names ascend from the newest ledger to the oldest.
@@ -139,7 +140,8 @@ class LakeIndex:
                 file = layout.parse(folder + name)
                 if file is not None:
                     found.setdefault(file.last, file)
-        return [found[last] for last in sorted(found)]
+            yield from (found[last] for last in sorted(found) if last > newest_given)
+            newest_given = max(newest_given, *found) if found else newest_given
 
     def holes(self, ledgers: LedgerRange) -> list[LedgerRange]:
         """The ledgers of the range that no file holds, as ascending ranges. Raises as `files`."""

@@ -41,8 +41,9 @@ class LakeFile:
 
     @property
     def ledgers(self) -> LedgerRange:
-        """The ledgers that it must hold: those of its name that were ever closed."""
-        return LedgerRange(max(self.first, FIRST_CLOSED_LEDGER), self.last)
+        """The ledgers that it must hold: those of its name that were ever closed; ledger 1 if there is no other."""
+        first = max(self.first, FIRST_CLOSED_LEDGER) if self.last >= FIRST_CLOSED_LEDGER else 1
+        return LedgerRange(first, max(first, self.last))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from aurora_ingest.ledger_backend.backend import (
     BackendOptions,
     LedgerBackend,
     RawLedger,
-    holes,
 )
 from aurora_ingest.ledger_backend.frames import ledgers_of_file
 from aurora_ingest.ledger_backend.lake_chain import ChainLink, links, require_chain, require_same_chain
@@ -117,13 +116,10 @@ class LakeWriter:
         index = self._index()
         layout = self._layout_of(index)
         _require_whole_files(layout, ledgers)
-        there: list[LakeFile] = []
-        if index is not None:
-            there = index.files(ledgers)
-        missing = holes(ledgers, (ledger for file in there for ledger in file.ledgers))
+        missing = [ledgers] if index is None else index.holes(ledgers)
         for part in missing:
             backend.check(part)
-        return LakePlan(ledgers, layout, len(list(layout.files(ledgers))), tuple(missing))
+        return LakePlan(ledgers, layout, sum(1 for _ in layout.files(ledgers)), tuple(missing))
 
     def write(
         self, backend: LedgerBackend, plan: LakePlan, tell: Callable[[LakeProgress], None] = lambda _progress: None
@@ -222,11 +218,11 @@ class LakeWriter:
         index = self._index()
         if index is None or not FIRST_CLOSED_LEDGER <= neighbour <= UINT32_MAX:
             return
-        there = index.files(LedgerRange(neighbour, neighbour))
-        if not there:
+        there = next(index.files(LedgerRange(neighbour, neighbour)), None)
+        if there is None:
             return
-        path = f"{self._storage.url}/{there[0].path}"
-        found = ledgers_of_file(path, index.fetch(there[0]), "batch")
+        path = f"{self._storage.url}/{there.path}"
+        found = ledgers_of_file(path, index.fetch(there), "batch")
         theirs = links(self._network, [RawLedger(n, data, path) for n, data in found if n == neighbour])
         pair = (theirs[0], ours) if neighbour < ours.sequence else (ours, theirs[0])
         require_same_chain(*pair, f"data lake {self._storage.url}")

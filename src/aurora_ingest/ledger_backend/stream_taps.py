@@ -6,6 +6,7 @@ import os
 import select
 import stat
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
@@ -126,8 +127,11 @@ class PipeTap:
             return None
         except OSError as error:
             raise BackendError(f"{self._path}: {error.strerror or error}") from error
-        self._begun = self._begun or bool(data)
-        return None if not data and self._named and not self._begun else data
+        if not data and self._named and not self._begun:
+            time.sleep(self._patience)  # a writer opened it and closed it again: select would not wait any more
+            return None
+        self._begun = True
+        return data
 
     def close(self) -> None:
         """Closes the pipe; standard input is not ours to close."""
