@@ -37,8 +37,9 @@ def ledger_entry_change_rows(changes: pa.RecordBatch) -> pa.RecordBatch:
     From protocol 23 on meta lists by transaction what a parallel phase did for all its transactions first (sequence
     numbers); so the last row of a key is not always its last value. ``change_index`` counts from 0 in the ledger.
     ``transaction_id`` and ``operation_id`` are total order ids, null where the change belongs to none: upgrades and
-    evictions have neither. ``ledger_key`` is XDR of the LedgerKey, ``key_hash`` its SHA-256; ``pre`` and ``post`` are
-    XDR of the LedgerEntry, null where there is none; ``post_json`` is ``post`` as SEP-51 writes it.
+    evictions have neither. ``ledger_key`` is XDR of the LedgerKey, ``key_hash`` its SHA-256 (of a TTL the hash that it
+    names, which is that of its entry); ``pre`` and ``post`` are XDR of the LedgerEntry, null where there is none;
+    ``post_json`` is ``post`` as SEP-51 writes it.
 
     Args:
         changes: kernel table ``changes`` with the columns of ``TABLE.columns``.
