@@ -281,6 +281,24 @@ def test_beyond_the_newest_checkpoint(small: Path) -> None:
     assert error.value.ranges == (LedgerRange(96, 100),)
 
 
+def test_following_waits_for_the_next_checkpoint(copy: Path) -> None:
+    root = copy / ".well-known" / "stellar-history.json"
+    states = [(copy / checkpoint_path("history", checkpoint)).read_bytes() for checkpoint in (79, 87, 95)]
+    root.write_bytes(states.pop(0))
+    waits: list[float] = []
+
+    def publish(seconds: float) -> None:
+        waits.append(seconds)
+        root.write_bytes(states.pop(0))
+
+    backend = ArchiveFiles([str(copy)], _ACCEL, replace(_NO_WAIT, sleep=publish))
+    given: list[int] = []
+    for raw in backend.follow(70, lambda: len(given) == 26):
+        given.append(raw.sequence)  # noqa: PERF401 - the stop condition looks at it
+    assert given == list(range(70, 96))
+    assert len(waits) == 2
+
+
 def test_another_network_is_refused(small: Path) -> None:
     other = TESTNET.with_checkpoint_frequency(8)
     with pytest.raises(NetworkMismatchError):

@@ -225,6 +225,39 @@ def test_patience_is_kept_within_its_budget(waits: list[float]) -> None:
         patiently(policy, "place", "file", use)
 
 
+def test_faults_that_pass_cost_no_ledger(shared_data: Path, impatient: BackendOptions, waits: list[float]) -> None:
+    """Every file is cut off once and busy once before it comes; all ledgers come, once and in order."""
+    backend = DataLake(str(shared_data / "lakes" / LAKES[1].name), TESTNET, impatient)
+    storage, asked = _Flaky(backend.index.storage), LAKES[1].ledgers
+    backend.index.storage = storage
+    backend.check(asked)
+    given = list(backend.read(asked))
+    assert {raw.sequence: raw.data for raw in given} == LAKES[1].expected(shared_data)
+    assert [raw.sequence for raw in given] == list(asked)
+    assert len(waits) == 2 * (len(asked) + 1), "each file and the manifest"
+    assert set(waits) == {1.0, 7.0}
+
+
+class _Flaky:
+    """A storage that fails twice per file."""
+
+    local = False
+
+    def __init__(self, storage: LakeStorage) -> None:
+        self._storage = storage
+        self.url = storage.url
+        self.names, self.folders, self.put_new = storage.names, storage.folders, storage.put_new
+        self._tries: dict[str, int] = {}
+
+    def get(self, path: str) -> bytes:
+        tries = self._tries[path] = self._tries.get(path, 0) + 1
+        if tries == 1:
+            raise UnreachableError("cut off")
+        if tries == 2:
+            raise BusyError("HTTP 503", 7.0)
+        return self._storage.get(path)
+
+
 def test_addresses_that_cannot_be() -> None:
     pytest.importorskip("obstore")
     for address, told in (
