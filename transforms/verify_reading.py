@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from aurora_ingest import _kernel
-from aurora_ingest.errors import AuroraError, LedgerStreamError, MissingLedgersError
+from aurora_ingest.errors import ArchiveFileCorruptError, AuroraError, LedgerStreamError, MissingLedgersError
+from aurora_ingest.history_archive.archive import HistoryArchive
 from aurora_ingest.history_archive.gzip_check import gunzip
 from aurora_ingest.history_archive.paths import checkpoint_path
 from aurora_ingest.ledger.checkpoint import checkpoint_containing, checkpoint_ledgers
 from aurora_ingest.ledger.ledger_range import LedgerRange
+from aurora_ingest.ledger_backend import assembly
 from aurora_ingest.ledger_backend.archive_files import ArchiveFiles
-from aurora_ingest.ledger_backend.backend import FIRST_CLOSED_LEDGER, BackendOptions, RawLedger
+from aurora_ingest.ledger_backend.backend import FIRST_CLOSED_LEDGER, RawLedger
 from aurora_ingest.transforms.verify_plan import VerifyPlan
 
 _PATIENCE = 3
@@ -74,13 +76,34 @@ def ledgers_and_holes(plan: VerifyPlan, ledgers: LedgerRange) -> Iterator[RawLed
 
 def _read(plan: VerifyPlan, ledgers: LedgerRange) -> Iterator[RawLedger]:
     """What the source has; ledger 1, which nobody closed, from the archive if the source cannot have it."""
-    if ledgers.first < FIRST_CLOSED_LEDGER and not plan.backend.has_genesis() and plan.archive is not None:
-        headers = ArchiveFiles(plan.archive.urls, plan.network, BackendOptions(judge_sets=False))
-        yield from headers.read(LedgerRange(ledgers.first, ledgers.first))
-        if ledgers.last > ledgers.first:
-            yield from plan.backend.read(LedgerRange(FIRST_CLOSED_LEDGER, ledgers.last))
-    else:
+    if ledgers.first >= FIRST_CLOSED_LEDGER or plan.archive is None or plan.backend.has_genesis():
         yield from plan.backend.read(ledgers)
+        return
+    yield _genesis(plan, plan.archive)
+    if ledgers.last > ledgers.first:
+        yield from plan.backend.read(LedgerRange(FIRST_CLOSED_LEDGER, ledgers.last))
+
+
+def _genesis(plan: VerifyPlan, archive: HistoryArchive) -> RawLedger:
+    """Ledger 1 out of the archive's first file of headers: it has no transactions, so no other file is needed.
+
+    Raises:
+        ArchiveError: there is no such file, or none that can be read.
+    """
+    path = checkpoint_path("ledger", plan.network.checkpoint_frequency - 1)
+
+    def parse(data: bytes) -> bytes:
+        plain = gunzip(data, _MAX_FILE)
+        length = int.from_bytes(plain[:4], "big") & 0x7FFF_FFFF
+        return plain[4 : 4 + length]
+
+    header = archive.document(path, _MAX_FILE, parse)
+    try:
+        facts = assembly.HeaderFacts.of(header[32:])
+    except ValueError as error:
+        raise ArchiveFileCorruptError(f"{path}: {error}") from error
+    data = assembly.ledger_close_meta(header, assembly.empty_set(facts), assembly.without_meta([]))
+    return RawLedger(FIRST_CLOSED_LEDGER - 1, data, f"header 0 of {path}", has_meta=False)
 
 
 def _missing(error: MissingLedgersError, left: LedgerRange) -> Hole:

@@ -127,6 +127,16 @@ if TYPE_CHECKING:
     help="Folder in which downloaded buckets are kept: consecutive checkpoints share most of theirs.",
 )
 @click.option(
+    "--workers",
+    envvar="AURORA_WORKERS",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="N",
+    show_default=True,
+    show_envvar=True,
+    help="Chunks of ledgers and states that this process works on at the same time.",
+)
+@click.option(
     "--work-dir",
     envvar="AURORA_WORK_DIR",
     metavar="DIR",
@@ -146,6 +156,7 @@ def verify_range_command(
     checkpoint_frequency: int | None,
     form: str,
     rows: str,
+    workers: int,
     work_dir: str | None,
     **rest: Any,
 ) -> None:
@@ -162,11 +173,18 @@ def verify_range_command(
     from aurora_ingest.runners import launch
 
     network = network_of(network_name, network_passphrase, checkpoint_frequency)
-    engine = launch.choose_engine(ctx.meta.get(BeamCommand.FLAGS, ()))
+    flags = ctx.meta.get(BeamCommand.FLAGS, ())
+    engine = launch.choose_engine(flags)
+    engine = launch.choose_engine(launch.worker_flags(engine, workers, flags))
     with _work_folder(engine, work_dir) as folder:
         plan = verify_range.plan_verification(
             VerifyOptions(network=network, ledgers=LedgerRange(first, last), work_dir=folder, **rest)
         )
+        if engine.distributed and not plan.backend.repeatable:
+            raise UsageError(
+                f"{engine.name} has workers in other processes, which cannot read {plan.backend.describe()}: "
+                "give a file, or leave the runner out"
+            )
         with show_chunks(len(plan.chunks), doing="Verifying ledgers", done="Ledgers verified"):
             launch.run(lambda pipeline: verify_range.verify_range(pipeline, plan), engine)
         report = verify_range.read_report(plan)
@@ -211,7 +229,7 @@ def _print_json(plan: VerifyPlan, report: dict[str, Any], parts: Iterator[list[d
         "to": plan.ledgers.last,
         "source": plan.backend.describe(),
         "archive": None if plan.archive is None else list(plan.archive.urls),
-        **{name: report[name] for name in ("ledgers", "bad_ledgers", "first_bad", "counts")},
+        **{name: report[name] for name in ("ledgers", "bad_ledgers", "first_bad", "hint", "counts")},
     }
     click.echo(json.dumps(summary)[:-1] + ', "rows": [', nl=False)
     separator = ""
