@@ -258,6 +258,18 @@ class _Flaky:
         return self._storage.get(path)
 
 
+def test_missing_credentials_are_told() -> None:
+    obstore_errors = pytest.importorskip("obstore.exceptions")
+    from aurora_ingest.ledger_backend.lake_s3 import _storage_fault
+
+    text = "Generic S3 error: Error performing PUT http://169.254.169.254/latest/api/token in 2ms"
+    fault = _storage_fault(obstore_errors.GenericError(text))
+    assert isinstance(fault, RefusedError)
+    assert "add ?anonymous=1" in fault.reason
+    assert isinstance(_storage_fault(obstore_errors.GenericError("status code: 503 Slow Down")), BusyError)
+    assert isinstance(_storage_fault(obstore_errors.GenericError("connection reset")), UnreachableError)
+
+
 def test_addresses_that_cannot_be() -> None:
     pytest.importorskip("obstore")
     for address, told in (

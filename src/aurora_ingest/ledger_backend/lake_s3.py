@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Config
 
 _PARAMETERS = {"endpoint_url", "region", "anonymous"}
+_ROLE_SERVICE = "169.254.169.254"
+"""Where a machine in AWS is asked for its role's credentials: the last resort when there are no others."""
 _BUSY = ("429", "503", "SlowDown", "TooManyRequests")
 
 
@@ -151,5 +153,10 @@ def _storage_fault(error: Exception) -> StorageError:
     if isinstance(error, FileNotFoundError):
         return RefusedError("no such bucket") if "NoSuchBucket" in str(error) else NotThereError("no such object")
     if isinstance(error, obstore_errors.GenericError):
+        if _ROLE_SERVICE in text:
+            return RefusedError(
+                "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or add ?anonymous=1 for a bucket that "
+                f"anyone may read ({text})"
+            )
         return BusyError(text) if any(word in text for word in _BUSY) else UnreachableError(text)
     return RefusedError(text)
