@@ -13,30 +13,40 @@ CURRENT_VERSION: Final = 3
 """Version of the rules that make the tables; 1 and 2 were the original's. A state of another version is rebuilt."""
 
 LAST_LEDGER: Final = "exp_ingest_last_ledger"
+LAST_HASH: Final = "exp_ingest_last_ledger_hash"
 VERSION: Final = "exp_ingest_version"
 STATE_INVALID: Final = "exp_state_invalid"
 NETWORK: Final = "network_passphrase"
 
 
-def read(connection: sa.Connection, key: str, *, lock: bool = False) -> str | None:
+def read(connection: sa.Connection, key: str, *, lock: bool = False, nowait: bool = False) -> str | None:
     """Returns the value of `key`, None when there is none.
 
     Args:
         connection: in a transaction.
         key: one of the names above.
         lock: hold the row until the transaction ends, so that nobody else can move it.
+        nowait: fail at once when somebody else holds it.
+
+    Raises:
+        OperationalError: somebody else holds it.
     """
     query = sa.select(key_value_store.c.value).where(key_value_store.c.key == key)
     if lock and is_postgres(connection):
-        query = query.with_for_update()
+        query = query.with_for_update(nowait=nowait)
     value: str | None = connection.execute(query).scalar_one_or_none()
     return value
 
 
-def read_last_ledger(connection: sa.Connection, *, lock: bool = False) -> int | None:
+def read_last_ledger(connection: sa.Connection, *, lock: bool = False, nowait: bool = False) -> int | None:
     """Returns the ledger that all state tables stand at, None before the first state. The original's 0 means none."""
-    value = read(connection, LAST_LEDGER, lock=lock)
+    value = read(connection, LAST_LEDGER, lock=lock, nowait=nowait)
     return int(value) or None if value is not None else None
+
+
+def read_last_hash(connection: sa.Connection) -> str | None:
+    """Returns the hash of that ledger, lower-case hex, None before the first state."""
+    return read(connection, LAST_HASH)
 
 
 def read_version(connection: sa.Connection) -> int | None:

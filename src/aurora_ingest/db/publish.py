@@ -117,6 +117,9 @@ def _limit_waiting(connection: sa.Connection, until: float) -> None:
 def _write_cursor(connection: sa.Connection, build: fencing.Build, ledger: int, version: int) -> None:
     cursor.write(connection, cursor.NETWORK, build.network_passphrase)
     cursor.write(connection, cursor.LAST_LEDGER, str(ledger))
+    of_build = ingest_builds.c.build_id == build.build_id
+    ledger_hash = connection.execute(sa.select(ingest_builds.c.ledger_hash).where(of_build)).scalar_one()
+    cursor.write(connection, cursor.LAST_HASH, ledger_hash)
     cursor.write(connection, cursor.VERSION, str(version))
     cursor.write(connection, cursor.STATE_INVALID, "false")
 

@@ -1,0 +1,313 @@
+"""Leading: the node that moves the cursor on by one ledger writes that ledger, all in one transaction."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+import psycopg
+import pyarrow as pa
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from aurora_ingest.db import chunk_locks, cursor, guards, holders
+from aurora_ingest.db.apply_state import StagedState, apply_state, stage_state
+from aurora_ingest.db.engine import clock, is_postgres, writer
+from aurora_ingest.db.history import delete_ledgers, ledger_bounds
+from aurora_ingest.db.lead_books import ingest_commits
+from aurora_ingest.db.load import load_batch
+from aurora_ingest.db.state_change import StateChange
+from aurora_ingest.db.tables import METADATA
+from aurora_ingest.errors import AuroraError, DatabaseError, HashMismatchError
+from aurora_ingest.ledger.ledger_range import LedgerRange
+
+MAX_LOCK_SECONDS: Final = 2.0
+"""After so much time under the lock no further ledger of a group is begun."""
+_WAITING: Final = {"55P03", "57014", "40001", "40P01"}
+"""SQLSTATE of a lock that is not free, a statement that took too long, and transactions that met: try again later."""
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PreparedLedger:
+    """A closed ledger with everything that is to be written of it.
+
+    Attributes:
+        sequence: ledger sequence.
+        ledger_hash: hash of its header, lower-case hex.
+        previous_ledger_hash: hash of the ledger before, as its header states it.
+        state: what it does to the state tables.
+        history: rows by history table; tables that are not named are left alone.
+        counts: rows of history.COUNTS_SCHEMA that go with the history.
+    """
+
+    sequence: int
+    ledger_hash: str
+    previous_ledger_hash: str
+    state: StateChange
+    history: Mapping[str, pa.RecordBatch] = field(default_factory=dict)
+    counts: pa.RecordBatch | None = None
+
+
+class Outcome(Enum):
+    """What became of a group of ledgers."""
+
+    LED = "led"
+    """This node wrote at least the first of those that were not written yet."""
+    FOLLOWED = "followed"
+    """All of them had been committed by somebody before."""
+    WAITS = "waits"
+    """The cursor stands further back than just before the first of them."""
+    REFUSED = "refused"
+    """Nothing is decided: the cursor is locked by another node, or the database does not answer. Try again."""
+
+
+@dataclass(frozen=True)
+class CommitResult:
+    """What a call of `Committer.commit` came to.
+
+    Attributes:
+        outcome: as it says.
+        last_ledger: the committed cursor that was seen, None when none was.
+        committed: ledgers that this call wrote, ascending.
+        lock_seconds: how long the cursor was held locked.
+        ended_holders: sessions of other nodes that held the cursor past their deadline and were ended.
+    """
+
+    outcome: Outcome
+    last_ledger: int | None
+    committed: tuple[int, ...] = ()
+    lock_seconds: float = 0.0
+    ended_holders: int = 0
+
+
+@dataclass(frozen=True)
+class _Staged:
+    """A ledger whose rows the database has."""
+
+    ledger: PreparedLedger
+    state: StagedState
+
+
+class Committer:
+    """Commits ledgers to one database as one of several nodes; not for use by two threads at once."""
+
+    def __init__(
+        self, engine: sa.Engine, *, node: str, network_passphrase: str, deadline_seconds: float = 30.0
+    ) -> None:
+        """Keeps where to write, and as whom.
+
+        Args:
+            engine: the database.
+            node: name of this node, unique among those of the database.
+            network_passphrase: network of the ledgers.
+            deadline_seconds: how long any node may hold the cursor; statements of this one are limited to it.
+        """
+        self._engine = engine
+        self._node = node
+        self._network_passphrase = network_passphrase
+        self._deadline = deadline_seconds
+
+    def commit(self, group: Sequence[PreparedLedger]) -> CommitResult:
+        """Writes those ledgers of a group that follow on the cursor, unless another node is at it.
+
+        All of the group in one transaction; when that fails, one by one, so that all before the culprit are written.
+
+        Args:
+            group: consecutive ledgers, ascending.
+
+        Raises:
+            HashMismatchError: a ledger is not the successor of the one that the database stands at.
+            NetworkMismatchError: the database holds another network.
+            MigrationError: a newer version has taken the database over; this node has to stop.
+            StateError: a ledger contradicts the state, or has a value that its column cannot hold.
+            DatabaseError: there is no state to apply ledgers to, or the database refused the rows.
+        """
+        try:
+            last = self._glance()
+            pending = [ledger for ledger in group if ledger.sequence > last]
+            if not pending:
+                return CommitResult(Outcome.FOLLOWED, last)
+            if pending[0].sequence != last + 1:
+                return CommitResult(Outcome.WAITS, last)
+            return self._commit_together(pending) if len(pending) == 1 else self._commit_or_find(pending)
+        except (DBAPIError, psycopg.Error) as error:
+            if not _is_passing(error):
+                raise DatabaseError(f"ledger {group[0].sequence}: the database refused it: {_told(error)}") from error
+            _LOG.info("Commit waits", extra={"ledger": group[0].sequence, "reason": _told(error)})
+            return CommitResult(Outcome.REFUSED, None, ended_holders=self._end_stuck_holders())
+
+    def _commit_or_find(self, pending: Sequence[PreparedLedger]) -> CommitResult:
+        """Commits all; if one of them is bad, those before it."""
+        try:
+            return self._commit_together(pending)
+        except (AuroraError, DBAPIError, psycopg.Error) as error:
+            if not isinstance(error, AuroraError) and _is_passing(error):
+                raise
+            _LOG.warning("Group failed, ledgers go singly", extra={"ledger": pending[0].sequence, "error": str(error)})
+        committed: list[int] = []
+        seconds = 0.0
+        result = CommitResult(Outcome.REFUSED, None)
+        for ledger in pending:
+            result = self._commit_together([ledger])
+            committed += result.committed
+            seconds += result.lock_seconds
+            if result.outcome is not Outcome.LED:
+                break
+        outcome = Outcome.LED if committed else result.outcome
+        return CommitResult(outcome, result.last_ledger, tuple(committed), seconds)
+
+    def _glance(self) -> int:
+        """Reads the cursor without any lock, so that rows of ledgers that are there already are not even sent."""
+        with self._engine.connect() as connection:
+            return self._checked_cursor(connection, lock=False)
+
+    def _checked_cursor(self, connection: sa.Connection, *, lock: bool) -> int:
+        last = lock_cursor(connection) if lock else cursor.read_last_ledger(connection)
+        guards.check_network(connection, self._network_passphrase)
+        guards.check_version(connection)
+        if last is None:
+            raise DatabaseError("the database holds no state to apply ledgers to: make one with build-state")
+        return last
+
+    def _commit_together(self, pending: Sequence[PreparedLedger]) -> CommitResult:
+        """One transaction: rows are sent, the cursor is locked and looked at, then only the server works."""
+        with writer(self._engine) as connection, connection.begin() as transaction:
+            staged = [_Staged(ledger, send_ledger(connection, ledger)) for ledger in pending]
+            self._limit(connection)
+            locked_at = time.monotonic()
+            last = self._checked_cursor(connection, lock=True)
+            left = [each for each in staged if each.ledger.sequence > last]
+            if not left or left[0].ledger.sequence != last + 1:
+                return CommitResult(Outcome.WAITS if left else Outcome.FOLLOWED, last)
+            before = cursor.read_last_hash(connection)
+            committed: list[int] = []
+            for each in left:
+                if committed and time.monotonic() - locked_at > MAX_LOCK_SECONDS:
+                    break
+                require_successor(each.ledger, before)
+                self._write(connection, each)
+                before = each.ledger.ledger_hash
+                committed.append(each.ledger.sequence)
+            cursor.write(connection, cursor.LAST_LEDGER, str(committed[-1]))
+            cursor.write(connection, cursor.LAST_HASH, str(before))
+            commit(transaction)
+            return CommitResult(Outcome.LED, committed[-1], tuple(committed), time.monotonic() - locked_at)
+
+    def _limit(self, connection: sa.Connection) -> None:
+        """Has the server end this session's transaction when it holds the cursor for too long."""
+        if is_postgres(connection):
+            limit = round(self._deadline * 1000)
+            for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
+                connection.exec_driver_sql(f"SET LOCAL {name} = {limit}")
+
+    def _write(self, connection: sa.Connection, staged: _Staged) -> None:
+        ledger = staged.ledger
+        apply_state(connection, staged.state)
+        if ledger.history:
+            here = LedgerRange(ledger.sequence, ledger.sequence)
+            chunk_locks.lock_ledgers(connection, here)
+            delete_ledgers(connection, ledger.history, here)
+            for table in ledger.history:
+                _move_history(connection, table, ledger)
+            if ledger.counts is not None:
+                load_batch(connection, "ingest_ledger_counts", ledger.counts)
+        same = ingest_commits.c.ledger == ledger.sequence
+        connection.execute(sa.delete(ingest_commits).where(same))
+        note = {"ledger": ledger.sequence, "node": self._node, "committed_at": clock(connection)}
+        connection.execute(sa.insert(ingest_commits).values(**note))
+
+    def _end_stuck_holders(self) -> int:
+        try:
+            with self._engine.connect() as connection:
+                return holders.end_past_deadline(connection, self._deadline)
+        except (OperationalError, InterfaceError):
+            return 0  # the database does not answer; the next try will tell
+
+
+def send_ledger(connection: sa.Connection, ledger: PreparedLedger) -> StagedState:
+    """Sends the rows of a ledger ahead of the lock: the slow part, in which other nodes are not held up.
+
+    Raises:
+        RowRejectedError: a value that its column cannot hold.
+    """
+    if is_postgres(connection):
+        for table, batch in ledger.history.items():
+            if batch.num_rows:
+                staging = _history_stage(table)
+                connection.exec_driver_sql(
+                    f'CREATE TEMPORARY TABLE IF NOT EXISTS "{staging}" (LIKE "{table}") ON COMMIT DELETE ROWS'
+                )
+                load_batch(connection, table, batch, into=staging)
+    return stage_state(connection, ledger.state)
+
+
+def lock_cursor(connection: sa.Connection) -> int | None:
+    """Locks the cursor's row and returns the committed cursor; never waits. SQLite holds its write lock already.
+
+    Raises:
+        OperationalError: another transaction holds it.
+    """
+    return cursor.read_last_ledger(connection, lock=True, nowait=True)
+
+
+def commit(transaction: sa.RootTransaction) -> None:
+    """Ends a transaction: the one moment at which its ledgers become visible."""
+    transaction.commit()
+
+
+def require_successor(ledger: PreparedLedger, before: str | None) -> None:
+    """Refuses a ledger that is not chained to the one that the database stands at.
+
+    Raises:
+        HashMismatchError: its header names another hash.
+    """
+    if before is not None and ledger.previous_ledger_hash != before:
+        raise HashMismatchError(
+            f"ledger {ledger.sequence} names {ledger.previous_ledger_hash} as the hash of ledger "
+            f"{ledger.sequence - 1}, the database has {before}: source and database are of different chains",
+            expected=before,
+            computed=ledger.previous_ledger_hash,
+        )
+
+
+def _move_history(connection: sa.Connection, table: str, ledger: PreparedLedger) -> None:
+    batch = ledger.history[table]
+    if not batch.num_rows:
+        return
+    if not is_postgres(connection):
+        load_batch(connection, table, batch)
+        return
+    columns = ", ".join(f'"{column.name}"' for column in METADATA.tables[table].columns)
+    column, least, greatest = ledger_bounds(table, LedgerRange(ledger.sequence, ledger.sequence))
+    connection.exec_driver_sql(
+        f'INSERT INTO "{table}" ({columns}) SELECT {columns} FROM "{_history_stage(table)}" '  # noqa: S608 - our names
+        f'WHERE "{column}" BETWEEN {least:d} AND {greatest:d}'
+    )
+
+
+def _history_stage(table: str) -> str:
+    return f"live_{table}"
+
+
+def _is_passing(error: Exception) -> bool:
+    """Tells a lock or a database that is not there now from rows that will be refused again."""
+    origin = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(origin, "sqlstate", None)
+    if state in _WAITING or isinstance(error, InterfaceError):
+        return True
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    # Class 08 and 57P are lost connections and shutdowns; without a state the connection broke.
+    lost = isinstance(origin, psycopg.OperationalError) and (state is None or state[:2] == "08" or state[:3] == "57P")
+    return lost or (isinstance(origin, sqlite3.OperationalError) and "locked" in str(origin))
+
+
+def _told(error: Exception) -> str:
+    origin = error.orig if isinstance(error, DBAPIError) else error
+    return str(origin).strip().splitlines()[0] if str(origin).strip() else type(origin).__name__
