@@ -88,3 +88,21 @@ fn asset_of(name: &[u8]) -> Option<Vec<u8>> {
     xdr.extend_from_slice(&key);
     Some(xdr)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_assets_become_their_xdr() {
+        const ISSUER: &str = "GA5ZSEJYB37JRC5AVCIA5MOP4RHTM335X2KGX3IHOJAPP5RE34K4KZVN";
+        assert_eq!(asset_of(b"native"), Some(vec![0; 4]));
+        let short = asset_of(format!("USDC:{ISSUER}").as_bytes()).unwrap();
+        assert_eq!((&short[..8], short.len()), (&b"\0\0\0\x01USDC"[..], 44));
+        let long = asset_of(format!("ABCDE:{ISSUER}").as_bytes()).unwrap();
+        assert_eq!((&long[..16], long.len()), (&b"\0\0\0\x02ABCDE\0\0\0\0\0\0\0"[..], 52));
+        for wrong in ["", "USDC", ":x", "USDC:", "ABCDEFGHIJKLM:x", "USDC:G"] {
+            assert_eq!(asset_of(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
+}

@@ -232,3 +232,41 @@ fn push_xdr(rows: &mut Transactions, setting: Setting<'_>, envelope: Span, proce
         None => rows.post_apply_fee_changes_xdr.push_null(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scrubbed(memo: &[u8]) -> String {
+        let mut out = b"before".to_vec();
+        scrubbed_into(memo, &mut out);
+        String::from_utf8(out.split_off(6)).unwrap()
+    }
+
+    #[test]
+    fn text_memos_are_shown_as_horizon_shows_them() {
+        assert_eq!(scrubbed(b""), "");
+        assert_eq!(scrubbed(b"A\0B"), "AB");
+        assert_eq!(scrubbed(b"caf\xe9"), "caf\u{fffd}");
+        assert_eq!(scrubbed(b"\xff\xfe\xfd"), "\u{fffd}\u{fffd}\u{fffd}");
+        assert_eq!(scrubbed(b"a\xe2\x82b\0"), "a\u{fffd}\u{fffd}b");
+        assert_eq!(scrubbed("é".repeat(14).as_bytes()), "é".repeat(14));
+        assert_eq!(scrubbed(b"\\u0000"), "\\u0000");
+    }
+
+    #[test]
+    fn signer_keys_end_where_their_payload_does() {
+        let payload = [&[0, 0, 0, 3][..], &[9; 32], &[0, 0, 0, 5], b"12345\0\0\0"].concat();
+        let keys = [&[0, 0, 0, 2][..], &[7; 32], &payload, &[0, 0, 0, 0], &[8; 32]].concat();
+        let mut seen = Vec::new();
+        each_signer(&keys, |version, bytes| seen.push((version, bytes.len())));
+        let versions = [Kind::HashX, Kind::SignedPayload, Kind::Account].map(|kind| kind as u8);
+        assert_eq!(seen, [(versions[0], 32), (versions[1], 44), (versions[2], 32)]);
+    }
+
+    #[test]
+    fn ids_of_the_total_order_are_packed() {
+        assert_eq!(toid(1, 0, 0), 1 << 32);
+        assert_eq!(toid(63_092_988, 3, 2), (63_092_988 << 32) + 3 * 4096 + 2);
+    }
+}
