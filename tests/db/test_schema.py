@@ -90,6 +90,7 @@ def test_the_facts_have_the_originals_names(engine: sa.Engine) -> None:
         rows = connection.execute(sa.text("SELECT key, value FROM key_value_store")).all()
     assert {row.key: row.value for row in rows} == {
         "exp_ingest_last_ledger": "63",
+        "exp_ingest_last_ledger_hash": "ab" * 32,
         "exp_ingest_version": str(cursor.CURRENT_VERSION),
         "exp_state_invalid": "false",
         "network_passphrase": states.PASSPHRASE,
