@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,6 +76,11 @@ def test_the_three_endings_of_a_file(packed: Path, core_stream: bytes, core_ledg
     assert not isinstance(cut, DeadWriterError), "nobody writes this file any more"
     with pytest.raises(LedgerStreamError, match=f"truncated frame at byte {last}"):
         backend.check(_WHOLE)
+    given, cut = read_until(LedgerStreamError, backend.read(LedgerRange(300, 400)), "truncated frame at byte")
+    assert given == list(range(300, 400))
+    assert cut.offset == last
+    if packed.suffix == ".plain":
+        assert "(bytes and records counted from byte" in str(cut), "reading began in the middle"
     backend.check(LedgerRange(2, 399))
     assert backend.available() == LedgerRange(2, 399)
     assert _sequences(backend.read(LedgerRange(2, 399))) == list(range(2, 400))
@@ -314,13 +320,25 @@ def test_a_writer_that_falls_silent(pipe: Path, core_stream: bytes) -> None:
         thread.join()
 
 
-def test_a_pipe_without_a_writer(pipe: Path) -> None:
+def test_a_pipe_without_a_writer(pipe: Path, core_stream: bytes, caplog: pytest.LogCaptureFixture) -> None:
     backend = MetaStream(str(pipe), STANDALONE, _PIPE)
-    read_until(DeadWriterError, backend.read(_WHOLE), r"silent for 0\.3 s after byte 0")
-    looks = iter(range(5))
-    assert _sequences(backend.follow(2, lambda: next(looks, None) is None)) == [], (
-        "a follower waits until it is stopped"
-    )
+    looks = iter(range(40))
+    with caplog.at_level("INFO", logger="aurora_ingest"):
+        assert _sequences(backend.follow(2, lambda: next(looks, None) is None)) == [], "it waits until it is stopped"
+    assert f"pipe {pipe}: nothing for 0.3 s after byte 0; waiting" in caplog.text
+    with _late(pipe, core_stream):
+        assert _sequences(backend.read(LedgerRange(2, 9))) == list(range(2, 10)), "core may take its time"
+
+
+@contextmanager
+def _late(pipe: Path, data: bytes) -> Iterator[None]:
+    """A writer that opens the pipe and closes it, and comes again later."""
+    with os.fdopen(os.open(pipe, os.O_RDWR)):
+        pass
+    timer = threading.Timer(0.5, lambda: _write(pipe, data).join())
+    timer.start()
+    yield
+    timer.join()
 
 
 def test_standard_input(shared_data: Path, core_stream: bytes) -> None:

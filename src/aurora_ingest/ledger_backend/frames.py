@@ -49,10 +49,14 @@ class FrameReader:
         framing: how ledgers stand in it.
         compression: of the chunks.
         max_inflated: uncompressed bytes above which the stream is refused; None for any size.
+        base: byte of the stream that the first chunk starts at.
     """
 
-    def __init__(self, path: str, framing: Framing, compression: Compression, max_inflated: int | None = None) -> None:
+    def __init__(
+        self, path: str, framing: Framing, compression: Compression, max_inflated: int | None = None, base: int = 0
+    ) -> None:
         self._path = path
+        self._base = base
         self._frames = _kernel.LedgerFrames(framing=framing, compression=compression, max_inflated=max_inflated)
 
     def feed(self, chunk: bytes) -> list[tuple[int, bytes]]:
@@ -84,7 +88,9 @@ class FrameReader:
 
     def _fault(self, error: ValueError) -> LedgerStreamError:
         offset = getattr(error, "offset", None)
-        return LedgerStreamError(f"{self._path}: {error}", path=self._path, offset=offset)
+        counted = f" (bytes and records counted from byte {self._base})" if self._base else ""
+        place = None if offset is None else self._base + offset
+        return LedgerStreamError(f"{self._path}: {error}{counted}", path=self._path, offset=place)
 
 
 def ledgers_of_file(path: str, data: bytes, framing: Framing) -> Iterator[tuple[int, bytes]]:

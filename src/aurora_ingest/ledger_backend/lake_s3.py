@@ -155,8 +155,8 @@ def _storage_fault(error: Exception) -> StorageError:
     if isinstance(error, obstore_errors.GenericError):
         if _ROLE_SERVICE in text:
             return RefusedError(
-                "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or add ?anonymous=1 for a bucket that "
-                f"anyone may read ({text})"
+                "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or add ?anonymous=1 for a bucket "
+                f"that anyone may read ({text})"
             )
         return BusyError(text) if any(word in text for word in _BUSY) else UnreachableError(text)
     return RefusedError(text)

@@ -157,8 +157,7 @@ class MetaStream:
                 chunk = tap.read()
                 if chunk is None:
                     inside = bool(head) or (reader is not None and start + reader.inflated > place)
-                    if silence.too_long and (inside or not follows):
-                        raise self._dead(place, f"has been silent for {silence.limit:g} s", inside=inside)
+                    self._judge(silence, place, inside=inside)
                     if not pipe:
                         self.options.sleep(self.options.poll_interval)
                     continue
@@ -169,7 +168,8 @@ class MetaStream:
                         continue
                     chunk, head = head or chunk, b""
                     compression = compression_of(chunk) if form is None else form.compression
-                    reader = FrameReader(self.describe(), "framed" if form is None else form.framing, compression)
+                    framing = "framed" if form is None else form.framing
+                    reader = FrameReader(self.describe(), framing, compression, base=start)
                 for sequence, data in self._fed(reader, chunk, place, pipe=pipe):
                     yield sequence, data, place
                     if form is None or form.framing == "framed":
@@ -178,6 +178,20 @@ class MetaStream:
                     return
         finally:
             tap.close()
+
+    def _judge(self, silence: Silence, place: int, *, inside: bool) -> None:
+        """Takes a writer for dead that stays silent inside of a frame.
+
+        Between ledgers it may take its time: core catches up for hours before its first one.
+
+        Raises:
+            DeadWriterError: it does.
+        """
+        if silence.too_long:
+            if inside:
+                raise self._dead(place, f"has been silent for {silence.limit:g} s")
+            _log.info("%s: nothing for %g s after byte %d; waiting", self.describe(), silence.limit, place)
+            silence.broken()
 
     def _fed(self, reader: FrameReader, chunk: bytes, place: int, *, pipe: bool) -> list[tuple[int, bytes]]:
         """What a chunk, or the end of the stream, completes."""
@@ -188,11 +202,11 @@ class MetaStream:
         except LedgerStreamError as error:
             if not pipe:
                 raise
-            raise self._dead(error.offset or place, "closed it", inside=True) from error
+            raise self._dead(error.offset or place, "closed it") from error
 
-    def _dead(self, place: int, what: str, *, inside: bool) -> DeadWriterError:
-        where = f"inside of the frame at byte {place}" if inside else f"after byte {place}"
-        return DeadWriterError(f"{self.describe()}: its writer {what} {where}", path=self.path, offset=place)
+    def _dead(self, place: int, what: str) -> DeadWriterError:
+        message = f"{self.describe()}: its writer {what} inside of the frame at byte {place}"
+        return DeadWriterError(message, path=self.path, offset=place)
 
     def _open(self, first: int, *, pipe: bool, follows: bool) -> tuple[Tap, int, StreamForm | None]:
         """The tap, the byte that it starts at, and what is known of a file's form."""
