@@ -32,6 +32,7 @@ __all__ = [
     "compact_changes",
     "contract_id_of_asset",
     "copy_rows",
+    "ed25519_public_key",
     "entry_rows",
     "entry_schema",
     "key_hash",
@@ -600,6 +601,9 @@ def native_balances(entries: _ArrowArrayLike, network_id: bytes) -> ArrowArray:
         ValueError: a value is not a LedgerEntry.
         TypeError: another type of array.
     """
+
+def ed25519_public_key(seed: bytes) -> bytes:
+    """Return the public key of an ed25519 seed, both of 32 bytes. Raises ValueError for another length."""
 
 def version() -> dict[str, str]:
     """Return the version of the kernel."""

@@ -150,6 +150,14 @@ pub fn contract_id_of_asset<'py>(
     Ok(PyBytes::new(py, &asset::contract_id_of_asset(&network_id, asset_xdr)))
 }
 
+/// The public key of an ed25519 seed.
+#[pyfunction]
+pub fn ed25519_public_key<'py>(py: Python<'py>, seed: &Bound<'_, PyBytes>) -> PyResult<Bound<'py, PyBytes>> {
+    let seed = options::hash("seed", Some(seed))?.unwrap_or_default();
+    let key = ed25519_dalek::SigningKey::from_bytes(&seed).verifying_key();
+    Ok(PyBytes::new(py, key.as_bytes()))
+}
+
 /// Versions of the kernel and of what it was made from.
 #[pyfunction]
 pub fn version(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {

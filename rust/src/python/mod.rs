@@ -66,6 +66,7 @@ fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(functions::ledger_key_of, module)?)?;
     module.add_function(wrap_pyfunction!(functions::key_hash, module)?)?;
     module.add_function(wrap_pyfunction!(functions::contract_id_of_asset, module)?)?;
+    module.add_function(wrap_pyfunction!(functions::ed25519_public_key, module)?)?;
     module.add_function(wrap_pyfunction!(functions::version, module)?)?;
     module.add_function(wrap_pyfunction!(strkeys::strkey_encode, module)?)?;
     module.add_function(wrap_pyfunction!(strkeys::strkey_decode, module)?)?;
