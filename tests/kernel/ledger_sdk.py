@@ -332,27 +332,26 @@ def _image(key: xdr.LedgerKey, entry: xdr.LedgerEntry | None) -> Row:
     }
 
 
-def _events(order: int, p: Any) -> Iterator[tuple[int, int | None, str | None, int, bool | None, bool, Any]]:
-    """Transaction, operation, stage, index, diagnostic flag, success and event."""
+def _events(order: int, p: Any) -> Iterator[tuple[int, int | None, str | None, int, bool | None, Any]]:
+    """Transaction, operation, stage, index, success of the call where it is a diagnostic event, and event."""
     meta = p.tx_apply_processing
-    good = p.result.result.result.code.value in (0, 1)
     soroban = meta.v3.soroban_meta if meta.v == 3 else None
     diagnostics: Iterable[Any] = soroban.diagnostic_events if soroban else ()
     for index, event in enumerate(soroban.events if soroban else ()):
-        yield order, 1, None, index, None, good, event
+        yield order, 1, None, index, None, event
     if meta.v == 4:
         for number, operation in enumerate(meta.v4.operations, start=1):
             for index, event in enumerate(operation.events):
-                yield order, number, None, index, None, good, event
+                yield order, number, None, index, None, event
         for index, staged in enumerate(meta.v4.events):
-            yield order, None, STAGES[staged.stage.value], index, None, good, staged.event
+            yield order, None, STAGES[staged.stage.value], index, None, staged.event
         diagnostics = meta.v4.diagnostic_events
     for index, event in enumerate(diagnostics):
-        yield order, None, None, index, event.in_successful_contract_call, good, event.event
+        yield order, None, None, index, event.in_successful_contract_call, event.event
 
 
-def _event(sequence: int, row: tuple[int, int | None, str | None, int, bool | None, bool, Any]) -> Row:
-    order, operation, stage, index, diagnostic, successful, event = row
+def _event(sequence: int, row: tuple[int, int | None, str | None, int, bool | None, Any]) -> Row:
+    order, operation, stage, index, diagnostic, event = row
     return {
         "ledger_sequence": sequence,
         "transaction_order": order,
@@ -361,7 +360,7 @@ def _event(sequence: int, row: tuple[int, int | None, str | None, int, bool | No
         "event_index": index,
         "type": event.type.value,
         "is_diagnostic": diagnostic is not None,
-        "in_successful_contract_call": successful if diagnostic is None else diagnostic,
+        "in_successful_contract_call": diagnostic is not False,
         "contract_id": StrKey.encode_contract(event.contract_id.contract_id.hash) if event.contract_id else None,
         "topics": [topic.to_xdr_bytes() for topic in event.body.v0.topics],
         "data_xdr": event.body.v0.data.to_xdr_bytes(),

@@ -9,20 +9,12 @@ use crate::strkey::{self, Kind};
 /// Adds the rows of a ledger and returns their number.
 pub fn push(rows: &mut ContractEvents, ledger: &[u8], sequence: u32, walked: &Walked) -> usize {
     for event in &walked.events {
-        let successful = walked.processed[event.transaction as usize - 1].is_successful();
-        push_event(rows, ledger, sequence, walked, event, successful);
+        push_event(rows, ledger, sequence, walked, event);
     }
     walked.events.len()
 }
 
-fn push_event(
-    rows: &mut ContractEvents,
-    ledger: &[u8],
-    sequence: u32,
-    walked: &Walked,
-    event: &Event,
-    successful: bool,
-) {
+fn push_event(rows: &mut ContractEvents, ledger: &[u8], sequence: u32, walked: &Walked, event: &Event) {
     rows.ledger_sequence.push(i64::from(sequence));
     rows.transaction_order.push(event.transaction.cast_signed());
     rows.operation_order
@@ -36,8 +28,8 @@ fn push_event(
     rows.event_index.push(event.index.cast_signed());
     rows.kind.0.push(event.kind);
     rows.is_diagnostic.push(event.diagnostic.is_some());
-    rows.in_successful_contract_call
-        .push(event.diagnostic.unwrap_or(successful));
+    // Only diagnostic events tell of calls that failed; the others took effect, fee events of failed transactions too.
+    rows.in_successful_contract_call.push(event.diagnostic.unwrap_or(true));
     match event.contract {
         Some(at) => rows
             .contract_id
