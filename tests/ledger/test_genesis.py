@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from stellar_sdk import Keypair, xdr
 
+from aurora_ingest import _kernel
 from aurora_ingest.ledger.compaction import compact
-from aurora_ingest.ledger.ed25519 import public_key
 from aurora_ingest.ledger.genesis import GENESIS_LEDGER, TOTAL_COINS, genesis_changes, root_account, root_entry
 from aurora_ingest.network import PUBNET, STANDALONE, TESTNET, Network
 from differential.archive_files import headers
@@ -35,12 +35,12 @@ ARCHIVES = {
 
 @pytest.mark.parametrize("seed,key", RFC_8032)
 def test_public_keys_are_those_of_the_rfc(seed: str, key: str) -> None:
-    assert public_key(bytes.fromhex(seed)).hex() == key
+    assert _kernel.ed25519_public_key(bytes.fromhex(seed)).hex() == key
 
 
 def test_a_seed_has_32_bytes() -> None:
     with pytest.raises(ValueError, match="got 31"):
-        public_key(bytes(31))
+        _kernel.ed25519_public_key(bytes(31))
 
 
 @pytest.mark.parametrize("network", ROOTS, ids=lambda network: network.name)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from aurora_ingest import _kernel
-from aurora_ingest.ledger import ed25519
 from aurora_ingest.ledger.change import ACCOUNT, CREATED
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ CHANGES_SCHEMA: Final = pa.schema(
 
 def root_account(network: Network) -> bytes:
     """The public key of a network's root account: that of the ed25519 seed SHA-256(passphrase), 32 bytes."""
-    return ed25519.public_key(network.network_id)
+    return _kernel.ed25519_public_key(network.network_id)
 
 
 def root_entry(network: Network) -> bytes:
