@@ -21,7 +21,7 @@ from aurora_ingest.db.tables import STATE_TABLES
 from aurora_ingest.network import STANDALONE
 from aurora_ingest.transforms.extract_changes import ledger_units
 from aurora_ingest.transforms.ledger_unit import CHUNK, LedgerUnit, Receipt
-from aurora_ingest.transforms.prepare_ledgers import LedgerRules, prepared_ledger
+from aurora_ingest.transforms.prepare_ledgers import LedgerRules, prepared_ledger, with_rows
 from aurora_ingest.transforms.processors import HISTORY_TABLES, TABLES
 
 DATA = Path(__file__).parent / "data"
@@ -50,7 +50,7 @@ def prepared() -> dict[int, PreparedLedger]:
     decoded = {name: pa.record_batch(batch) for name, batch in decoder.take().items()}
     receipt = Receipt(CHUNK, 0, last=True)
     unit = LedgerUnit(CHUNK, 0, True, wanted[0], wanted[-1], {}, {}, {}, receipt, decoded=decoded)
-    return {each.last_ledger: prepared_ledger(each, RULES) for each in ledger_units(unit)}
+    return {each.last_ledger: prepared_ledger(with_rows(each, RULES), RULES) for each in ledger_units(unit)}
 
 
 def state_at(url: str, checkpoint: int = CHECKPOINT) -> sa.Engine:

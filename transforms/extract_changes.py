@@ -142,7 +142,7 @@ class _CompactFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
         self._network_id = network_id
 
     def process(self, unit: LedgerUnit) -> Iterator[LedgerUnit]:
-        yield compacted(unit, self._columns, self._network_id)
+        yield unit if unit.done else compacted(unit, self._columns, self._network_id)
 
 
 class CompactChangesPerLedger(beam.PTransform):  # type: ignore[misc]  # Beam is untyped

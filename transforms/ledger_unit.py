@@ -17,6 +17,7 @@ PARTITION = "partition"
 TOTALS = "totals"
 CHUNK = "chunk"
 LEDGER = "ledger"
+TICK = "tick"
 PARTIAL_PREFIX = "partial:"
 
 _LENGTH = struct.Struct(">Q")
@@ -103,7 +104,8 @@ class LedgerUnit:
 
     Attributes:
         kind: ``range`` (key range of a snapshot), ``partition`` (second stage, by key hash), ``totals``, ``chunk``
-            (consecutive ledgers of one chunk of history) or ``ledger`` (one ledger).
+            (consecutive ledgers of one chunk of history), ``ledger`` (one ledger) or ``tick`` (no ledger: what came
+            before it is to be acted on).
         index: number of the unit among its kind, from 0; in a chunk, number of the unit in the chunk.
         last: True for the last unit of its kind; in a chunk, for the last of the chunk.
         first_ledger: first ledger the unit speaks of.

@@ -8,6 +8,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aurora_ingest.transforms.ledger_unit import LedgerUnit
 
 Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
@@ -80,8 +84,44 @@ class ChunkFinished:
     rows: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class LedgerCommitted:
+    """A ledger is in the database.
+
+    Attributes:
+        sequence: ledger sequence.
+        leader: this node wrote it.
+        close_time: when the network closed it, seconds since 1970; None if it was not decoded.
+        transactions: its transactions; None if they were not decoded.
+        lock_seconds: how long the cursor was held for its group.
+    """
+
+    sequence: int
+    leader: bool
+    close_time: int | None
+    transactions: int | None
+    lock_seconds: float
+
+    @classmethod
+    def of(cls, unit: LedgerUnit, *, leader: bool, lock_seconds: float) -> LedgerCommitted:
+        """Take the facts out of a ledger's unit."""
+        header = unit.decoded["ledgers"]
+
+        def fact(name: str) -> int | None:
+            return int(header.column(name)[0].as_py()) if name in header.schema.names else None
+
+        return cls(unit.last_ledger, leader, fact("close_time"), fact("transaction_count"), lock_seconds)
+
+
 ProgressEvent = (
-    BuildStarted | BucketProgress | RangeFinished | PublishStarted | BuildFinished | LedgersRead | ChunkFinished
+    BuildStarted
+    | BucketProgress
+    | RangeFinished
+    | PublishStarted
+    | BuildFinished
+    | LedgersRead
+    | ChunkFinished
+    | LedgerCommitted
 )
 Listener = Callable[[ProgressEvent], None]
 

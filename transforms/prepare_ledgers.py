@@ -43,8 +43,8 @@ class LedgerRules:
         return {table: tuple(dict.fromkeys((*names, "ledger_sequence"))) for table, names in columns.items()}
 
 
-def prepared_ledger(unit: LedgerUnit, rules: LedgerRules) -> PreparedLedger:
-    """Make the rows of one ledger.
+def with_rows(unit: LedgerUnit, rules: LedgerRules) -> LedgerUnit:
+    """Make all rows of one ledger, as the chain of `CompactChangesPerLedger` and the processors does.
 
     Args:
         unit: unit of kind LEDGER with the decoded tables of ``rules.columns``.
@@ -53,17 +53,30 @@ def prepared_ledger(unit: LedgerUnit, rules: LedgerRules) -> PreparedLedger:
     Raises:
         StateError: the ledger contradicts itself, or rows break a schema.
     """
-    network = rules.network
-    unit = with_tables(compacted(unit, entry_columns(rules.state_tables), network.network_id), rules.state_tables)
+    columns = entry_columns(rules.state_tables)
+    unit = with_tables(compacted(unit, columns, rules.network.network_id), rules.state_tables)
+    for process in history_by_table(rules.history_tables):
+        unit = processed(unit, process.spec)
+    return unit
+
+
+def prepared_ledger(unit: LedgerUnit, rules: LedgerRules) -> PreparedLedger:
+    """Take what is written of one ledger out of its unit.
+
+    Args:
+        unit: unit of kind LEDGER behind the chain of processors.
+        rules: what is written.
+
+    Raises:
+        StateError: rows got lost on the way.
+    """
     specs = [process.spec for process in history_by_table(rules.history_tables)]
-    for spec in specs:
-        unit = processed(unit, spec)
     header = unit.decoded["ledgers"]
     return PreparedLedger(
         sequence=unit.last_ledger,
         ledger_hash=header.column("ledger_hash")[0].as_py(),
         previous_ledger_hash=header.column("previous_ledger_hash")[0].as_py(),
-        state=state_change(unit, rules.state_tables, network),
+        state=state_change(unit, rules.state_tables, rules.network),
         history={spec.name: unit.tables[spec.name] for spec in specs},
         counts=_together(ledger_counts(unit, spec) for spec in specs),
     )

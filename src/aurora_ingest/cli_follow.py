@@ -1,0 +1,208 @@
+"""The command `follow`: its flags, its signals, and what it says."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from aurora_ingest.cli_network import network_of, network_options
+from aurora_ingest.cli_options import BeamCommand, database_option, logging_options
+from aurora_ingest.errors import UsageError
+
+_DEFAULT_HISTORY = "history_ledgers,history_transactions,history_operations,history_contract_events"
+
+
+@click.command(
+    "follow",
+    cls=BeamCommand,
+    short_help="Follow a network: build the state when needed, then write every ledger as it closes.",
+    epilog="\b\nExample:\n  aurora-ingest follow --network testnet --ledgers gs://my-lake/ledgers "
+    "--db-url postgresql://localhost/testnet",
+)
+@network_options
+@click.option(
+    "--checkpoint-frequency",
+    envvar="AURORA_CHECKPOINT_FREQUENCY",
+    type=click.IntRange(min=2),
+    metavar="LEDGERS",
+    show_envvar=True,
+    help="Ledgers per checkpoint; 64 on every public network.",
+)
+@click.option(
+    "--history-archive-url",
+    "archive_urls",
+    envvar="AURORA_HISTORY_ARCHIVE_URL",
+    metavar="URL",
+    multiple=True,
+    show_envvar=True,
+    help="A mirror of the history archive, from which the state is built when needed. Repeat it for more mirrors.",
+)
+@click.option(
+    "--ledgers",
+    "ledgers_url",
+    envvar="AURORA_LEDGERS",
+    metavar="URL",
+    required=True,
+    show_envvar=True,
+    help="Where the ledgers come from: file:// of a data lake or of a stream of LedgerCloseMeta, gs://, s3://, "
+    "core-db+sqlite:///…, core-db+postgresql://…, or - for standard input.",
+)
+@database_option
+@click.option(
+    "--history-tables",
+    envvar="AURORA_HISTORY_TABLES",
+    default=_DEFAULT_HISTORY,
+    metavar="NAME,…|none",
+    show_default=True,
+    show_envvar=True,
+    help="History tables that are written with the state.",
+)
+@click.option(
+    "--until",
+    envvar="AURORA_UNTIL",
+    type=click.IntRange(min=1),
+    metavar="LEDGER",
+    show_envvar=True,
+    help="Stop with exit code 0 once this ledger is in the database.",
+)
+@click.option(
+    "--poll-interval",
+    envvar="AURORA_POLL_INTERVAL",
+    type=click.FloatRange(min=0.01),
+    default=1.0,
+    metavar="SECONDS",
+    show_default=True,
+    show_envvar=True,
+    help="Time between two looks for the next ledger.",
+)
+@click.option(
+    "--node",
+    envvar="AURORA_NODE",
+    metavar="NAME",
+    show_envvar=True,
+    help="Name of this node, unique among those of the database; host and process if not given.",
+)
+@click.option(
+    "--deadline",
+    envvar="AURORA_DEADLINE",
+    type=click.FloatRange(min=0.5),
+    default=30.0,
+    metavar="SECONDS",
+    show_default=True,
+    show_envvar=True,
+    help="How long a node may hold the cursor before another one ends its session.",
+)
+@click.option(
+    "--takeover-after",
+    envvar="AURORA_TAKEOVER_AFTER",
+    type=click.FloatRange(min=1),
+    default=30.0,
+    metavar="SECONDS",
+    show_default=True,
+    show_envvar=True,
+    help="Silence of another node's state build after which this one goes on with it.",
+)
+@click.option(
+    "--bucket-cache",
+    "cache_dir",
+    envvar="AURORA_BUCKET_CACHE",
+    metavar="DIR",
+    show_envvar=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder in which downloaded buckets are kept.",
+)
+@click.option(
+    "--work-dir",
+    envvar="AURORA_WORK_DIR",
+    metavar="DIR",
+    show_envvar=True,
+    help="Folder for intermediate files of a state build.",
+)
+@logging_options
+@click.pass_context
+def follow_command(
+    ctx: click.Context,
+    /,
+    *,
+    network_name: str | None,
+    network_passphrase: str | None,
+    checkpoint_frequency: int | None,
+    archive_urls: tuple[str, ...],
+    ledgers_url: str,
+    db_url: str | None,
+    history_tables: str,
+    until: int | None,
+    poll_interval: float,
+    node: str | None,
+    deadline: float,
+    takeover_after: float,
+    cache_dir: Path | None,
+    work_dir: str | None,
+) -> None:
+    """Follow a network and keep the tables exact at every ledger.
+
+    Any number of nodes may follow into one PostgreSQL database: exactly one writes each ledger, the others see that it
+    is written and take over when it stops. SIGTERM and SIGINT finish the ledger under way and exit with 0.
+    """
+    if db_url is None:
+        raise UsageError("which database? Give --db-url or set AURORA_DB_URL")
+    from aurora_ingest.db.heartbeat import node_name
+    from aurora_ingest.ledger_backend.backend import BackendOptions
+    from aurora_ingest.ledger_backend.detect import open_backend
+    from aurora_ingest.pipelines.follow import FollowPlan
+    from aurora_ingest.pipelines.options import BuildStateOptions
+    from aurora_ingest.runners import launch
+    from aurora_ingest.system import System, SystemOptions
+
+    network = network_of(network_name, network_passphrase, checkpoint_frequency)
+    plan = FollowPlan(
+        network=network,
+        backend=open_backend(ledgers_url, network, options=BackendOptions(poll_interval=poll_interval)),
+        db_url=db_url,
+        node=node or node_name(),
+        history_tables=_tables(history_tables),
+        deadline_seconds=deadline,
+        patience_seconds=poll_interval + 1,
+        until=until,
+    )
+    urls = archive_urls or network.archive_urls
+    build = BuildStateOptions(network=network, archive_urls=urls, db_url=db_url, cache_dir=cache_dir, work_dir=work_dir)
+    options = SystemOptions(plan, urls, build, poll_interval, takeover_after)
+    engine = launch.choose_engine(ctx.meta.get(BeamCommand.FLAGS, ()))
+    if engine.distributed:
+        raise UsageError(f"follow runs in this process; {engine.name} takes the same graph as a streaming job")
+    with _stopping() as stop:
+        system = System(options, engine, stop)
+        system.run()
+    position, led = system.counts.position, system.counts.led
+    click.echo(f"stopped at ledger {'none' if position is None else position}; wrote {led} of them")
+
+
+def _tables(value: str) -> tuple[str, ...]:
+    if value == "none":
+        return ()
+    from aurora_ingest.transforms.processors import HISTORY_TABLES, history_by_table
+
+    names = tuple(name.strip() for name in value.split(",") if name.strip())
+    history_by_table(names)
+    return tuple(name for name in HISTORY_TABLES if name in names)
+
+
+@contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set for the time of a block."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    former = {each: signal.signal(each, lambda *_: stop.set()) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for each, handler in former.items():
+            signal.signal(each, handler)

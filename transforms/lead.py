@@ -1,0 +1,173 @@
+"""Leading: the committer of a node, which writes each ledger or learns that another node has."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import apache_beam as beam
+import sqlalchemy as sa
+from apache_beam.transforms.userstate import BagStateSpec
+
+from aurora_ingest.db.engine import connect
+from aurora_ingest.db.lead import CommitResult, Committer, Outcome, PreparedLedger
+from aurora_ingest.transforms import metrics
+from aurora_ingest.transforms.ledger_unit import TICK, LedgerUnit, LedgerUnitCoder
+from aurora_ingest.transforms.prepare_ledgers import LedgerRules, prepared_ledger
+
+GROUP_LEDGERS: Final = 64
+GROUP_BYTES: Final = 32 << 20
+_RETRY_SECONDS: Final = 0.1
+
+
+@dataclass(frozen=True)
+class Leading:
+    """How a node commits; picklable.
+
+    Attributes:
+        db_url: the database.
+        node: name of this node.
+        rules: what is made of every ledger.
+        deadline_seconds: how long any node may hold the cursor.
+        patience_seconds: how long a refused lock is tried again within one tick; 0 leaves it to the next tick, as an
+            engine needs that must not be held up.
+    """
+
+    db_url: str
+    node: str
+    rules: LedgerRules
+    deadline_seconds: float = 30.0
+    patience_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class CommittedLedger:
+    """A ledger that is in the database.
+
+    Attributes:
+        sequence: ledger sequence.
+        leader: this node wrote it.
+        unit: the ledger with its rows.
+    """
+
+    sequence: int
+    leader: bool
+    unit: LedgerUnit
+
+
+def groups(units: Sequence[LedgerUnit]) -> Iterator[list[LedgerUnit]]:
+    """Cut sorted ledgers into groups that are committed together: consecutive, not too many, not too large."""
+    group: list[LedgerUnit] = []
+    size = 0
+    for unit in units:
+        grown = sum(batch.nbytes for batch in unit.tables.values())
+        ends = len(group) == GROUP_LEDGERS or size + grown > GROUP_BYTES
+        if group and (ends or unit.last_ledger != group[-1].last_ledger + 1):
+            yield group
+            group, size = [], 0
+        group.append(unit)
+        size += grown
+    if group:
+        yield group
+
+
+class _LeadFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
+    """The committer; one key, so one at a time."""
+
+    BUFFER = BagStateSpec("buffer", LedgerUnitCoder())
+
+    def __init__(self, leading: Leading) -> None:
+        self._leading = leading
+        self._engine: sa.Engine | None = None
+        self._committer: Committer | None = None
+
+    def process(
+        self,
+        keyed: tuple[int, LedgerUnit],
+        buffer: Any = beam.DoFn.StateParam(BUFFER),  # noqa: B008  # Beam's way to declare state
+    ) -> Iterator[CommittedLedger]:
+        _, unit = keyed
+        if unit.kind != TICK:
+            buffer.add(unit)
+            return
+        # A replayed bundle may have put a ledger in twice; both are the same.
+        waiting = {each.last_ledger: each for each in buffer.read()}
+        buffer.clear()
+        for group in groups([waiting[ledger] for ledger in sorted(waiting)]):
+            done = yield from self._committed(group)
+            for each in group[:done]:
+                del waiting[each.last_ledger]
+            if done < len(group):
+                break
+        for ledger in sorted(waiting):
+            buffer.add(waiting[ledger])
+
+    def _committed(self, group: list[LedgerUnit]) -> Generator[CommittedLedger, None, int]:
+        """Commits a group as far as it goes; yields what is committed and returns how many ledgers that is."""
+        rules = self._leading.rules
+        left = [(unit, prepared_ledger(unit, rules)) for unit in group]
+        done = 0
+        while left:
+            result = self._commit([ledger for _, ledger in left])
+            if result.outcome not in {Outcome.LED, Outcome.FOLLOWED} or result.last_ledger is None:
+                break
+            while left and left[0][0].last_ledger <= result.last_ledger:
+                unit, _ = left.pop(0)
+                done += 1
+                leads = unit.last_ledger in result.committed
+                metrics.publish(metrics.LedgerCommitted.of(unit, leader=leads, lock_seconds=result.lock_seconds))
+                yield CommittedLedger(unit.last_ledger, leads, unit)
+        return done
+
+    def _commit(self, group: list[PreparedLedger]) -> CommitResult:
+        """Commits, and tries a refused lock again as long as this node has patience."""
+        if self._committer is None:
+            leading = self._leading
+            self._engine = connect(leading.db_url)
+            self._committer = Committer(
+                self._engine,
+                node=leading.node,
+                network_passphrase=leading.rules.network.passphrase,
+                deadline_seconds=leading.deadline_seconds,
+            )
+        until = time.monotonic() + self._leading.patience_seconds
+        while True:
+            result = self._committer.commit(group)
+            if result.outcome is not Outcome.REFUSED or time.monotonic() >= until:
+                return result
+            time.sleep(_RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+
+    def teardown(self) -> None:
+        if self._engine is not None:
+            self._engine.dispose()
+
+
+class LeadLedgers(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
+    """LedgerUnits of one ledger each, processed, and TICK units → CommittedLedgers, ascending.
+
+    Unbounded or bounded, no windows. One constant key: ledgers are put in order in a gap buffer and committed when a
+    tick comes, in groups; the database's cursor decides whether this node writes a ledger or follows (house rule
+    “Leading”). What could not be decided stays in the buffer for the next tick. Nothing is emitted before it is
+    committed; a retried bundle emits ledgers again, as followed ones. Fails on a ledger that contradicts the state or
+    is not chained to it, on another network, and on a database that a newer version has taken over.
+    """
+
+    def __init__(self, leading: Leading) -> None:
+        """Keep how to commit."""
+        super().__init__()
+        self._leading = leading
+
+    def expand(self, units: beam.PCollection[LedgerUnit]) -> beam.PCollection[CommittedLedger]:
+        """Wire the steps."""
+        return (
+            units
+            | "OneKey" >> beam.Map(_keyed).with_output_types(tuple[int, LedgerUnit])
+            | "Commit" >> beam.ParDo(_LeadFn(self._leading)).with_output_types(CommittedLedger)
+        )
+
+
+def _keyed(unit: LedgerUnit) -> tuple[int, LedgerUnit]:
+    return 0, unit
