@@ -94,6 +94,13 @@ class ReplayedState:
         with self._engine.connect() as connection:
             return [tuple(row) for row in connection.execute(query)]
 
+    def checkpoints_of_settings(self) -> dict[str, int]:
+        """Returns the ledger at which each config setting was last read."""
+        table = STATE_TABLES["config_settings"]
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(table.c.name, table.c.as_of_checkpoint)).all()
+        return {row.name: row.as_of_checkpoint for row in rows}
+
     def clear(self) -> None:
         """Empties all tables."""
         with writing(self._engine) as connection:

@@ -17,7 +17,15 @@ from differential.core_sql import core_entries
 from differential.networks import P19
 from differential.plain_rows import our_rows
 from differential.plain_rows import state_rows as rows_of_core
-from differential.replay import ReplayedState, assert_same_states, built_rows, replayed, state_changes, state_rows
+from differential.replay import (
+    NOT_IN_META,
+    ReplayedState,
+    assert_same_states,
+    built_rows,
+    replayed,
+    state_changes,
+    state_rows,
+)
 
 pytestmark = pytest.mark.shared_data
 
@@ -68,6 +76,18 @@ def test_metas_without_extras_make_the_same_state(shared_data: Path) -> None:
             state.apply((changes[ledger] for ledger in range(former + 1, end + 1)), together=64)
             expected = built_rows(folder / "archive", end, PASSPHRASE)
             assert_same_states(f"plain metas to {end}", state_rows(state), expected)
+
+
+def test_settings_that_no_meta_carries_keep_their_checkpoint(shared_data: Path) -> None:
+    """Ledger 82 changes settings by an upgrade; two others change in every ledger, and nothing tells."""
+    folder = shared_data / "standalone-p23"
+    changes = state_changes(folder / META, STANDALONE)
+    with replayed() as state:
+        begun(state, folder / "archive", 63)
+        state.apply((changes[ledger] for ledger in range(64, 128)), together=64)
+        read = state.checkpoints_of_settings()
+    assert {read[name] for name in NOT_IN_META} == {63}
+    assert set(read.values()) == {63, 82}
 
 
 @pytest.mark.parametrize("network", ["standalone-p19", "standalone-p19-accel", "standalone-p19-bulk"])
