@@ -91,8 +91,10 @@ def read_chunks(reading: LedgerReading, chunks: Sequence[LedgerRange]) -> Iterat
             full = slices.is_full or raw.sequence == chunk.last
             unit = slices.take(last=raw.sequence == chunk.last) if full else None
         if unit is not None:
+            ended = unit.last
             yield unit
-            if unit.last:
+            unit = None  # or two slices would be in memory while the next one is decoded
+            if ended:
                 following = next(waiting, None)
                 if following is None:
                     return

@@ -64,7 +64,7 @@ TABLE = TableSpec(
         )
     },
     rows=_rows,
-    row_group_rows=32_768,
+    row_group_rows=16_384,
 )
 
 

@@ -147,7 +147,7 @@ TABLE = TableSpec(
         )
     },
     rows=_rows,
-    row_group_rows=4096,
+    row_group_rows=2048,
 )
 
 

@@ -85,7 +85,7 @@ TABLE = TableSpec(
         )
     },
     rows=_rows,
-    row_group_rows=16_384,
+    row_group_rows=8192,
 )
 
 
