@@ -8,7 +8,15 @@ from stellar_sdk import Keypair, xdr
 
 from aurora_ingest import _kernel
 from aurora_ingest.ledger.compaction import compact
-from aurora_ingest.ledger.genesis import GENESIS_LEDGER, TOTAL_COINS, genesis_changes, root_account, root_entry
+from aurora_ingest.ledger.genesis import (
+    GENESIS_LEDGER,
+    TOTAL_COINS,
+    genesis_changes,
+    genesis_hash,
+    genesis_header,
+    root_account,
+    root_entry,
+)
 from aurora_ingest.network import PUBNET, STANDALONE, TESTNET, Network
 from differential.archive_files import headers
 
@@ -29,7 +37,8 @@ ROOTS = {
 }
 ARCHIVES = {
     "testnet": ("public/stellar-archivist/testnet-archive-1-8063.tar", 63, TESTNET),
-    "standalone": ("standalone-p19/archive", 63, STANDALONE),
+    "standalone-p19": ("standalone-p19/archive", 63, STANDALONE),
+    "standalone-p23": ("standalone-p23/archive", 63, STANDALONE),
 }
 
 
@@ -61,20 +70,19 @@ def test_the_entry_is_what_core_writes() -> None:
     assert (row["pre_known"], row["pre_xdr"], row["post_xdr"]) == (True, None, root_entry(TESTNET))
 
 
+def test_hashes_are_the_known_ones() -> None:
+    assert genesis_hash(PUBNET) == "39c2a3cd4141b2853e70d84601faa44744660334b48f3228e0309342e3f4eb48"
+    assert genesis_hash(TESTNET) == "63d98f536ee68d1b27b5b89f23af5311b7569a24faf1403ad0b52b633b07be99"
+
+
 @pytest.mark.shared_data
 @pytest.mark.parametrize("name", ARCHIVES)
-def test_the_bucket_list_of_ledger_1_holds_that_entry_alone(name: str, shared_data: Path) -> None:
-    """Its one bucket is a LIVEENTRY record of the root account; all other places of the list are empty."""
+def test_the_header_is_that_of_the_archive_and_its_bucket_list_holds_that_entry_alone(
+    name: str, shared_data: Path
+) -> None:
     place, checkpoint, network = ARCHIVES[name]
-    first = next(headers(shared_data / place, checkpoint)).header
-    assert first.ledger_seq.uint32 == GENESIS_LEDGER
-    assert first.total_coins.int64 == TOTAL_COINS
-    assert first.fee_pool.int64 == 0
-    record = bytes(4) + root_entry(network)
-    bucket = sha256((len(record) | 1 << 31).to_bytes(4, "big") + record)
-    levels = [sha256((bucket if level == 0 else bytes(32)) + bytes(32)) for level in range(11)]
-    assert sha256(b"".join(levels)) == first.bucket_list_hash.hash
-
-
-def sha256(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()
+    first = next(headers(shared_data / place, checkpoint))
+    assert first.header.to_xdr_bytes() == genesis_header(network)
+    assert first.hash.hash.hex() == genesis_hash(network) == hashlib.sha256(genesis_header(network)).hexdigest()
+    assert first.header.total_coins.int64 == TOTAL_COINS
+    assert first.header.fee_pool.int64 == 0

@@ -1,4 +1,4 @@
-"""Genesis: ledger 1, which no stream of closed ledgers holds; its one entry is the root account."""
+"""Genesis: ledger 1, which no stream of closed ledgers holds; its header, and its one entry, the root account."""
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ GENESIS: Final = "genesis"
 """Name of the one phase of ledger 1."""
 TOTAL_COINS: Final = 10**18
 """Native stroops at genesis, all of them in the root account."""
+BASE_FEE: Final = 100
+BASE_RESERVE: Final = 100_000_000
+MAX_TX_SET_SIZE: Final = 100
+_LEVELS: Final = 11
+"""Levels of the bucket list, each of two buckets."""
+_HASH: Final = 32
 _THRESHOLDS: Final = bytes([1, 0, 0, 0])
 _NOTHING: Final = bytes(4)
 """An absent optional, an empty text, an empty list, version 0 of an extension, or an ed25519 key type."""
@@ -64,6 +70,35 @@ def root_entry(network: Network) -> bytes:
     return struct.pack(">II", GENESIS_LEDGER, ACCOUNT) + account + _NOTHING
 
 
+def genesis_header(network: Network) -> bytes:
+    """The LedgerHeader XDR of ledger 1; its SHA-256 is the hash that ledger 2 names as the ledger before.
+
+    It has protocol 0, closed at time 0, and stands on nothing: hashes of what is not there are zero. The bucket list
+    holds one bucket, in its first place: a LIVEENTRY record of the root account.
+    """
+    record = _NOTHING + root_entry(network)
+    bucket = _sha256(struct.pack(">I", len(record) | 1 << 31) + record)
+    levels = [_sha256(first + bytes(_HASH)) for first in (bucket, *[bytes(_HASH)] * (_LEVELS - 1))]
+    return b"".join(
+        [
+            struct.pack(">I", 0),  # protocol
+            bytes(_HASH),  # hash of the ledger before
+            bytes(_HASH) + struct.pack(">QII", 0, 0, 0),  # set of transactions, close time, no upgrades, extension
+            bytes(_HASH),  # hash of the results
+            _sha256(b"".join(levels)),
+            struct.pack(">IqqIQ", GENESIS_LEDGER, TOTAL_COINS, 0, 0, 0),  # fee pool, inflation sequence, id pool
+            struct.pack(">III", BASE_FEE, BASE_RESERVE, MAX_TX_SET_SIZE),
+            bytes(4 * _HASH),  # skip list
+            _NOTHING,  # extension
+        ]
+    )
+
+
+def genesis_hash(network: Network) -> str:
+    """The hash of ledger 1, lower-case hex."""
+    return _sha256(genesis_header(network)).hex()
+
+
 def genesis_changes(network: Network) -> pa.RecordBatch:
     """What ledger 1 did to the empty state, in the form of the ledger table ``changes``: it created the root account.
 
@@ -79,8 +114,12 @@ def genesis_changes(network: Network) -> pa.RecordBatch:
         "type": CREATED,
         "entry_type": ACCOUNT,
         "ledger_key": key,
-        "key_hash": hashlib.sha256(key).digest(),
+        "key_hash": _sha256(key),
         "pre_xdr": None,
         "post_xdr": entry,
     }
     return pa.RecordBatch.from_pylist([row], CHANGES_SCHEMA)
+
+
+def _sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
