@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -35,18 +36,19 @@ def test_fetches_overlap_but_for_the_bound_on_workers() -> None:
     assert 2 <= most[0] <= 4
 
 
-def test_bytes_that_wait_are_bounded() -> None:
+@pytest.mark.parametrize("buffer, most", [(300, 3), (99, 1), (1000, 10)])
+def test_bytes_that_wait_are_bounded(buffer: int, most: int) -> None:
     begun: list[int] = []
 
     def fetch(item: int) -> bytes:
         begun.append(item)
         return b"x" * 100
 
-    for place, (item, _) in enumerate(prefetched(range(50), fetch, len, 2, 300)):
+    for place, (item, _) in enumerate(prefetched(range(50), fetch, len, 8, buffer)):
         assert item == place
         time.sleep(0.002)
-        # 300 bytes may wait, and what is under way when that is found comes on top.
-        assert len(begun) - place <= 1 + 4 + 2
+        # The first ones are begun before anything is known of their size.
+        assert len(begun) - place - 1 <= (most if place >= 8 else max(most, 8))
 
 
 def test_a_failure_comes_in_its_turn() -> None:
@@ -59,6 +61,24 @@ def test_a_failure_comes_in_its_turn() -> None:
     with pytest.raises(ValueError, match="seven"):
         found.extend(item for item, _ in prefetched(range(20), fetch, len, 4, 1 << 20))
     assert found == list(range(7))
+
+
+def test_a_failure_of_the_items_comes_after_what_was_begun() -> None:
+    def items() -> Iterator[int]:
+        yield from range(5)
+        raise ValueError("no more")
+
+    done: list[int] = []
+
+    def fetch(item: int) -> bytes:
+        time.sleep(0.005)
+        done.append(item)
+        return b""
+
+    found: list[int] = []
+    with pytest.raises(ValueError, match="no more"):
+        found.extend(item for item, _ in prefetched(items(), fetch, len, 3, 1 << 20))
+    assert found == sorted(done) == list(range(5))
 
 
 def test_who_stops_listening_stops_the_fetching() -> None:

@@ -44,7 +44,7 @@ class BackendOptions:
     Attributes:
         kind: one of `detect.KINDS`, where the address does not tell; None detects it.
         workers: objects of a data lake that are fetched at the same time.
-        buffer_bytes: compressed bytes of a data lake that wait for their turn; objects under way come on top.
+        buffer_bytes: bytes of files that may wait for their turn or be under way.
         poll_interval: seconds between two looks for the next ledger when following.
         silence: seconds without a new byte after which the writer of a half-written record is taken for dead.
         retry: how patient to be per file.

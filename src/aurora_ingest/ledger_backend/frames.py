@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final, Literal, TypeAlias
 
 from aurora_ingest import _kernel
@@ -18,6 +18,7 @@ _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _MARK: Final = 0x8000_0000
 _LEDGER_VERSIONS: Final = range(3)
+_PIECE: Final = 256 << 10
 SNIFF_BYTES: Final = 4
 """How many first bytes tell the compression, and how many uncompressed ones the framing."""
 
@@ -105,6 +106,11 @@ def ledgers_of_file(path: str, data: bytes, framing: Framing) -> Iterator[tuple[
         LedgerStreamError: the bytes are damaged or cut off.
     """
     reader = FrameReader(path, framing, compression_of(data), MAX_INFLATED)
-    parts: Iterable[list[tuple[int, bytes]]] = (reader.feed(data), reader.finish())
-    for part in parts:
-        yield from part
+    # In pieces: a file of many ledgers is then never in memory unpacked as a whole. The last ledger waits until the end
+    # of the file was seen to be right.
+    held: list[tuple[int, bytes]] = []
+    for start in range(0, len(data), _PIECE):
+        held += reader.feed(data[start : start + _PIECE])
+        yield from held[:-1]
+        del held[:-1]
+    yield from [*held, *reader.finish()]
