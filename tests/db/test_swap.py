@@ -11,6 +11,8 @@ import sqlalchemy as sa
 
 from aurora_ingest.db import builds, cursor, publish
 from aurora_ingest.db.engine import connect
+from aurora_ingest.db.schema import VERSION_TABLE
+from aurora_ingest.db.tables import METADATA
 from aurora_ingest.errors import DatabaseError, MigrationError, PublishError
 from db import states
 
@@ -162,6 +164,30 @@ def test_tables_of_another_owner_are_named(postgres: sa.Engine, role: str) -> No
     with pytest.raises(DatabaseError, match=named):
         builds.open_build(theirs, states.plan(63), resume=False)
     theirs.dispose()
+
+
+def test_a_member_of_the_owner_builds_for_it(postgres: sa.Engine, role: str) -> None:
+    member = f"{role}_member"
+    tables = ", ".join(METADATA.tables)
+    _run(
+        postgres,
+        f"CREATE ROLE {member} LOGIN IN ROLE {role}",
+        f"GRANT CREATE, USAGE ON SCHEMA public TO {member}",
+        f"GRANT ALL ON {tables}, {VERSION_TABLE} TO {member}",
+        *(f"ALTER TABLE {table} OWNER TO {role}" for table in states.TABLES),
+    )
+    theirs = connect(postgres.url.set(username=member).render_as_string(hide_password=False))
+    try:
+        with pytest.raises(DatabaseError, match=rf"ttl \(of {role}\); build as their owner, or .* after it got CREATE"):
+            builds.open_build(theirs, states.plan(63), resume=False)
+        _run(postgres, f"GRANT CREATE ON SCHEMA public TO {role}")
+        before = _facts(postgres)["table"]
+        states.build_and_publish(theirs, 63)
+        assert _facts(postgres)["table"] == before
+        assert states.visible(theirs) == states.whole(63)
+    finally:
+        theirs.dispose()
+        _run(postgres, f"DROP OWNED BY {member}", f"DROP ROLE {member}")
 
 
 def test_a_state_that_became_newer_meanwhile_is_kept(postgres: sa.Engine) -> None:

@@ -76,7 +76,6 @@ _ALL: Final = (
     _TARGETS,
     _PARAMETERS,
     _COMMENTS,
-    _OWNER,
 )
 _STRANGE_GRANTS: Final = (
     "SELECT DISTINCT format('REVOKE ALL ON %I FROM %s', c.relname, "
@@ -128,8 +127,13 @@ def user_indexes(connection: sa.Connection, build_id: str, table: str, staged: s
     return found
 
 
+def owner(connection: sa.Connection, table: str) -> list[str]:
+    """Returns what gives a table of the same name the owner of this one; before all else, for it changes rights."""
+    return list(connection.execute(sa.text(_OWNER), {"table": f'"{table}"'}).scalars())
+
+
 def statements(connection: sa.Connection, table: str) -> list[str]:
-    """Returns what gives a table of the same name the owner, rights, row policies, … of this one.
+    """Returns what gives a table of the same name the rights, row policies, … of this one.
 
     Args:
         connection: in a transaction, on PostgreSQL; the caller holds the table until it is dropped.

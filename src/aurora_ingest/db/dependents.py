@@ -49,7 +49,10 @@ _FIXED: Final = (
 )
 _OF_OTHERS: Final = (
     "SELECT relname, pg_get_userbyid(relowner) AS owner, current_user AS me FROM ours "
-    "WHERE NOT pg_has_role(current_user, relowner, 'USAGE') ORDER BY 1"
+    "WHERE NOT pg_has_role(current_user, relowner, 'USAGE') "
+    # To become the owner of a table that another role made, a role has to be able to make one itself.
+    "OR pg_get_userbyid(relowner) <> current_user AND NOT has_schema_privilege(relowner, current_schema(), 'CREATE') "
+    "AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) ORDER BY 1"
 )
 
 
@@ -81,5 +84,5 @@ def check_dependents(connection: sa.Connection, tables: Sequence[str]) -> None:
         named = ", ".join(f"{row.relname} (of {row.owner})" for row in foreign)
         raise DatabaseError(
             f"role {foreign[0].me} may not replace tables that are not its own: {named}; "
-            "build as their owner or as a member of that role"
+            "build as their owner, or as a member of that role after it got CREATE on the schema"
         )

@@ -107,7 +107,7 @@ def swap(connection: sa.Connection, build_id: str, table: str) -> None:
     late = [each.name for each in user_made if each.staged_name not in there]
     if late:
         raise LateIndexError(f"table {table}: indexes {', '.join(late)} were made after the staging table's")
-    taken_along = carry.statements(connection, table)
+    owner, others = carry.owner(connection, table), carry.statements(connection, table)
     connection.exec_driver_sql(f'DROP TABLE "{table}"')
     connection.exec_driver_sql(f'ALTER TABLE "{staged}" RENAME TO "{table}"')
     connection.exec_driver_sql(f'ALTER TABLE "{table}" RENAME CONSTRAINT "{staged}_pkey" TO "{table}_pkey"')
@@ -115,11 +115,16 @@ def swap(connection: sa.Connection, build_id: str, table: str) -> None:
         connection.exec_driver_sql(f'ALTER INDEX "{_index_name(build_id, str(each.name))}" RENAME TO "{each.name}"')
     for index in user_made:
         quoted = index.name.replace('"', '""')
-        rename = f'ALTER INDEX "{index.staged_name}" RENAME TO "{quoted}"'
-        connection.exec_driver_sql(rename, execution_options={"no_parameters": True})
-    for statement in (*carry.strange_grants(connection, table), *taken_along):
-        # A comment may hold anything: nothing in it must be taken for a parameter.
-        connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+        _run(connection, f'ALTER INDEX "{index.staged_name}" RENAME TO "{quoted}"')
+    for statement in owner:
+        _run(connection, statement)
+    for statement in (*carry.strange_grants(connection, table), *others):
+        _run(connection, statement)
+
+
+def _run(connection: sa.Connection, statement: str) -> None:
+    """Runs a statement in which nothing must be taken for a parameter: names and comments may hold anything."""
+    connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
 
 
 def _index_name(build_id: str, index_name: str) -> str:
