@@ -389,8 +389,8 @@ class BucketMerger:
 class LedgerFrames:
     """Cuts a stream, fed in chunks of any size, into whole ledgers; works without the GIL.
 
-    Every ledger is validated wholly. Ledgers in front of a fault are returned; the next call raises it. After that the
-    object stays failed.
+    Every ledger is validated wholly, unless the caller leaves that to LedgerDecoder. Ledgers in front of a fault are
+    returned; the next call raises it. After that the object stays failed.
 
     Args:
         framing: ``framed`` (records of one LedgerCloseMeta), ``batch`` (one LedgerCloseMetaBatch), ``single`` (one bare
@@ -399,6 +399,8 @@ class LedgerFrames:
         max_record: largest ledger in bytes.
         max_inflated: largest uncompressed stream in bytes.
         max_depth: deepest nesting of recursive values, 1500 by default.
+        validate: False for a reader whose ledgers go to LedgerDecoder, which checks them anyway: only what tells the
+            end and the sequence of a ledger is read, and the last one of a batch ends with the stream.
     """
 
     def __new__(
@@ -409,6 +411,7 @@ class LedgerFrames:
         max_record: int = ...,
         max_inflated: int | None = None,
         max_depth: int = ...,
+        validate: bool = True,
     ) -> LedgerFrames: ...
     def feed(self, chunk: bytes) -> list[tuple[int, bytes]]:
         """Take compressed bytes; return sequence and LedgerCloseMeta XDR of the ledgers that they complete.

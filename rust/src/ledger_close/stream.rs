@@ -35,6 +35,8 @@ pub struct LedgerStream {
     pub max_record: usize,
     /// Largest uncompressed stream in bytes.
     pub max_inflated: Option<u64>,
+    /// Whether every ledger is checked wholly; else only as far as its end and its sequence need it.
+    pub validate: bool,
     /// Levels of recursive values that are followed.
     pub max_depth: u32,
 }

@@ -36,7 +36,7 @@ impl LedgerFrames {
 impl LedgerFrames {
     #[new]
     #[pyo3(signature = (*, framing, compression, max_record=DEFAULT_MAX_LEDGER, max_inflated=None,
-        max_depth=DEFAULT_MAX_DEPTH))]
+        max_depth=DEFAULT_MAX_DEPTH, validate=true))]
     fn new(
         py: Python<'_>,
         framing: &str,
@@ -44,6 +44,7 @@ impl LedgerFrames {
         max_record: usize,
         max_inflated: Option<u64>,
         max_depth: u32,
+        validate: bool,
     ) -> PyResult<Self> {
         let stream = LedgerStream {
             framing: Framing::named(framing).ok_or_else(|| {
@@ -52,6 +53,7 @@ impl LedgerFrames {
             compression: options::compression(compression)?,
             max_record,
             max_inflated,
+            validate,
             max_depth,
         };
         let frames = Frames::new(stream).map_err(|fault| raise(py, &fault))?;
