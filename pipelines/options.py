@@ -76,3 +76,32 @@ class ReingestOptions:
     keep_going: bool = False
     backend: BackendOptions = field(default_factory=lambda: BackendOptions(buffer_bytes=16 << 20))
     workers: int = 1
+
+
+@dataclass(frozen=True)
+class VerifyOptions:
+    """One request to verify a range of ledgers.
+
+    Attributes:
+        network: the network of the ledgers.
+        ledgers: what to verify.
+        work_dir: folder for intermediate files; workers on other machines must share it.
+        archive_urls: mirrors of the history archive, tried in this order; none of them checks no state.
+        ledgers_url: where the ledgers come from, or None for the history archive.
+        trusted_ledger: (sequence, hex hash) of a ledger known to be right, or None.
+        read_buckets: read the entries of every checkpoint in the range, for supply and state.
+        parquet_dir: folder of the Parquet dataset, or None.
+        cache_dir: folder for downloaded buckets, or None to stream them.
+        kind: kind of the ledger source where its address does not tell, or None.
+    """
+
+    network: Network
+    ledgers: LedgerRange
+    work_dir: str
+    archive_urls: tuple[str, ...] = ()
+    ledgers_url: str | None = None
+    trusted_ledger: tuple[int, str] | None = None
+    read_buckets: bool = True
+    parquet_dir: str | None = None
+    cache_dir: Path | None = None
+    kind: str | None = None

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -16,42 +14,13 @@ from aurora_ingest.ledger.checkpoint import checkpoint_containing
 from aurora_ingest.ledger.ledger_range import LedgerRange
 from aurora_ingest.ledger_backend.archive_files import ArchiveFiles
 from aurora_ingest.ledger_backend.backend import FIRST_CLOSED_LEDGER, BackendOptions, LedgerBackend, readable_range
-from aurora_ingest.network import Network
+from aurora_ingest.pipelines.options import VerifyOptions
 from aurora_ingest.transforms.verify import VerifyLedgers
 from aurora_ingest.transforms.verify_plan import ChunkReceipt, PairReceipt, StatePair, StateReceipt, VerifyPlan
 from aurora_ingest.transforms.verify_report import REPORT, ReportVerdicts
 from aurora_ingest.transforms.verify_states import CompareStates, ReadStates
 
 _log = logging.getLogger("aurora_ingest.verify")
-
-
-@dataclass(frozen=True)
-class VerifyOptions:
-    """One request to verify a range of ledgers.
-
-    Attributes:
-        network: the network of the ledgers.
-        ledgers: what to verify.
-        work_dir: folder for intermediate files; workers on other machines must share it.
-        archive_urls: mirrors of the history archive, tried in this order; none of them checks no state.
-        ledgers_url: where the ledgers come from, or None for the history archive.
-        trusted_ledger: (sequence, hex hash) of a ledger known to be right, or None.
-        read_buckets: read the entries of every checkpoint in the range, for supply and state.
-        parquet_dir: folder of the Parquet dataset, or None.
-        cache_dir: folder for downloaded buckets, or None to stream them.
-        kind: kind of the ledger source where its address does not tell, or None.
-    """
-
-    network: Network
-    ledgers: LedgerRange
-    work_dir: str
-    archive_urls: tuple[str, ...] = ()
-    ledgers_url: str | None = None
-    trusted_ledger: tuple[int, str] | None = None
-    read_buckets: bool = True
-    parquet_dir: str | None = None
-    cache_dir: Path | None = None
-    kind: str | None = None
 
 
 def plan_verification(options: VerifyOptions) -> VerifyPlan:

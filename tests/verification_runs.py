@@ -16,7 +16,8 @@ from aurora_ingest.history_archive.paths import checkpoint_path
 from aurora_ingest.ledger.ledger_range import LedgerRange
 from aurora_ingest.ledger.verdicts import BAD, COLUMNS
 from aurora_ingest.network import STANDALONE, Network
-from aurora_ingest.pipelines.verify_range import VerifyOptions, plan_verification, read_report, verify_range
+from aurora_ingest.pipelines.options import VerifyOptions
+from aurora_ingest.pipelines.verify_range import plan_verification, read_report, verify_range
 from aurora_ingest.runners import launch
 from aurora_ingest.transforms.verify_report import read_verdicts
 

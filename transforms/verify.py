@@ -30,6 +30,7 @@ from aurora_ingest.ledger.verification import (
     judge_ledgers,
 )
 from aurora_ingest.ledger_backend.backend import RawLedger
+from aurora_ingest.network import Network
 from aurora_ingest.transforms import metrics
 from aurora_ingest.transforms.ledger_unit import batch_to_ipc
 from aurora_ingest.transforms.verify_faults import broken_column
@@ -126,6 +127,7 @@ class ChunkVerifier:
         metrics.publish(metrics.LedgersRead(self._decoder.ledgers, self._decoder.bytes))
         tables = {name: pa.record_batch(batch) for name, batch in self._decoder.take().items()}
         facts = ledger_facts(tables["ledgers"], tables["changes"], ended.has_meta, ended.has_set, self._plan)
+        require_known_protocols(facts, self._plan.network)
         self._verdicts.append(judge_ledgers(facts, self._previous, self._plan.rules))
         if ended.first == self._chunk.first:
             self._first_row = batch_to_ipc(facts.slice(0, 1))
@@ -165,6 +167,18 @@ def ledger_facts(
     columns = {name: ledgers.column(name) for name in DECODED_COLUMNS}
     columns |= {SIGNED: signed, HAS_SET: pa.array(has_set), NATIVE_CHANGE: pa.array(moved, mask=unknown)}
     return pa.record_batch(columns)
+
+
+def require_known_protocols(facts: pa.RecordBatch, network: Network) -> None:
+    """Refuse to judge ledgers by rules that are not known yet.
+
+    Raises:
+        UnsupportedProtocolError: a header is of a newer protocol, and is not merely damaged.
+    """
+    proven = pc.equal(facts.column("ledger_hash"), facts.column("computed_hash"))
+    newer = pc.and_(proven, pc.greater(facts.column("protocol_version"), network.newest_protocol))
+    for row in facts.filter(newer).slice(0, 1).to_pylist():
+        network.require_protocol(row["protocol_version"], row["ledger_sequence"])
 
 
 def native_changes(

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import struct
+from itertools import accumulate
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from aurora_ingest import _kernel
+from aurora_ingest.transforms.ledger_unit import batch_from_ipc, batch_to_ipc
 from aurora_ingest.transforms.spill import KEY_HASH, partition_batches
 from aurora_ingest.transforms.verify_plan import VerifyPlan
+
+_PLACE = struct.Struct(">Q")
+_PLACES = struct.Struct(">QQ")
 
 ENTRY_HASH = "entry_hash"
 LEDGER_KEY = "ledger_key"
@@ -77,20 +84,21 @@ def last_of_each(rows: pa.RecordBatch | pa.Table, key: str) -> pa.RecordBatch | 
 
 
 def spill_fingerprints(plan: VerifyPlan, path: str, batch: pa.RecordBatch) -> None:
-    """Write fingerprints to the work directory, one record batch per partition of key hashes."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, batch.schema) as writer:
-        for part in partition_batches(batch, plan.partitions):
-            writer.write_batch(part)
-    plan.work.write(path, sink.getvalue().to_pybytes())
+    """Write fingerprints to the work directory so that one partition of key hashes can be read without the others.
+
+    The file starts with the place of each partition and the end of the last; each partition is an Arrow IPC stream.
+    """
+    parts = [batch_to_ipc(part) for part in partition_batches(batch, plan.partitions)]
+    places = list(accumulate((len(part) for part in parts), initial=(plan.partitions + 1) * _PLACE.size))
+    plan.work.write(path, b"".join([*map(_PLACE.pack, places), *parts]))
 
 
 def read_fingerprints(plan: VerifyPlan, paths: tuple[str, ...], partition: int, schema: pa.Schema) -> pa.Table:
     """Read one partition of spilled fingerprints, files in the order given."""
     batches = []
     for path in paths:
-        with pa.ipc.open_file(pa.py_buffer(plan.work.read(path))) as reader:
-            batches.append(reader.get_batch(partition))
+        begin, end = _PLACES.unpack(plan.work.read(path, partition * _PLACE.size, _PLACES.size))
+        batches.append(batch_from_ipc(plan.work.read(path, begin, end - begin)))
     return pa.Table.from_batches(batches, schema)
 
 

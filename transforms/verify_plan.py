@@ -56,7 +56,7 @@ class VerifyPlan:
     read_buckets: bool
     work_dir: str
     parquet_dir: str | None = None
-    partitions: int = 32
+    partitions: int = 64
     slice_bytes: int = 16 << 20
 
     @property

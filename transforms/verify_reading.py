@@ -128,19 +128,26 @@ def _faulty(plan: VerifyPlan, error: AuroraError, left: LedgerRange) -> Hole:
 
 
 def _misplaced_header(plan: VerifyPlan, checkpoint: int) -> int | None:
-    """The first ledger of a checkpoint whose header is misplaced or unreadable; None if that is not the fault."""
+    """The first ledger of a checkpoint whose header is misplaced, unreadable or not itself; None if none is."""
     if plan.archive is None:
         return None
     ledgers = checkpoint_ledgers(checkpoint, plan.network.checkpoint_frequency)
 
-    def sequences(data: bytes) -> list[int]:
-        batch = pa.record_batch(_kernel.read_ledger_headers(gunzip(data, _MAX_FILE), compression="none"))
-        return list(batch.column("ledger_sequence").to_pylist())  # one checkpoint
+    def read(data: bytes) -> pa.RecordBatch:
+        return pa.record_batch(_kernel.read_ledger_headers(gunzip(data, _MAX_FILE), compression="none"))
 
     try:
-        found = plan.archive.document(checkpoint_path("ledger", checkpoint), _MAX_FILE, sequences)
+        batch = plan.archive.document(checkpoint_path("ledger", checkpoint), _MAX_FILE, read)
     except _kernel.XdrError as error:
         return ledgers.first + error.record_index
     except (AuroraError, ValueError):
         return None  # the caller tells the fault that brought it here
-    return next((ledger for place, ledger in enumerate(ledgers) if found[place : place + 1] != [ledger]), None)
+    names = ("ledger_sequence", "protocol_version", "ledger_hash", "computed_hash")
+    headers = list(zip(*(batch.column(name).to_pylist() for name in names), strict=True))  # one checkpoint
+    for place, ledger in enumerate(ledgers):
+        if place == len(headers):
+            return ledger
+        sequence, protocol, stated, computed = headers[place]
+        if sequence != ledger or stated != computed or protocol > plan.network.newest_protocol:
+            return ledger
+    return None

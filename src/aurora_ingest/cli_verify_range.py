@@ -143,6 +143,13 @@ if TYPE_CHECKING:
     show_envvar=True,
     help="Folder for intermediate files; on an engine a place that all workers share.",
 )
+@click.option(
+    "--dry-run",
+    envvar="AURORA_DRY_RUN",
+    is_flag=True,
+    show_envvar=True,
+    help="Print ledgers, chunks, checkpoints, runner and steps, and verify nothing.",
+)
 @logging_options
 @click.pass_context
 def verify_range_command(
@@ -157,6 +164,7 @@ def verify_range_command(
     form: str,
     rows: str,
     workers: int,
+    dry_run: bool,
     work_dir: str | None,
     **rest: Any,
 ) -> None:
@@ -169,7 +177,7 @@ def verify_range_command(
     from aurora_ingest.cli_chunk_progress import show_chunks
     from aurora_ingest.ledger.ledger_range import LedgerRange
     from aurora_ingest.pipelines import verify_range
-    from aurora_ingest.pipelines.verify_range import VerifyOptions
+    from aurora_ingest.pipelines.options import VerifyOptions
     from aurora_ingest.runners import launch
 
     network = network_of(network_name, network_passphrase, checkpoint_frequency)
@@ -185,8 +193,15 @@ def verify_range_command(
                 f"{engine.name} has workers in other processes, which cannot read {plan.backend.describe()}: "
                 "give a file, or leave the runner out"
             )
+
+        def graph(pipeline: Any) -> object:
+            return verify_range.verify_range(pipeline, plan)
+
+        if dry_run:
+            _print_plan(plan, engine.name, launch.steps(graph, engine), as_json=form == "json")
+            return
         with show_chunks(len(plan.chunks), doing="Verifying ledgers", done="Ledgers verified"):
-            launch.run(lambda pipeline: verify_range.verify_range(pipeline, plan), engine)
+            launch.run(graph, engine)
         report = verify_range.read_report(plan)
         _show(plan, report, as_json=form == "json", all_rows=rows == "all")
     verify_range.require_good(report)
@@ -206,6 +221,30 @@ def _work_folder(engine: Engine, work_dir: str | None) -> Iterator[str]:
         raise UsageError(f"{engine.name} has workers in other processes: give a --work-dir that all of them share")
     with tempfile.TemporaryDirectory(prefix="aurora-verify-") as folder:
         yield folder
+
+
+def _print_plan(plan: VerifyPlan, runner: str, steps: list[str], *, as_json: bool) -> None:
+    facts: dict[str, Any] = {
+        "network": plan.network.passphrase,
+        "from": plan.ledgers.first,
+        "to": plan.ledgers.last,
+        "source": plan.backend.describe(),
+        "archive": None if plan.archive is None else ", ".join(plan.archive.urls),
+        "trusted_ledger": None if plan.trusted is None else ":".join(map(str, plan.trusted)),
+        "chunks": len(plan.chunks),
+        "checkpoints": len(plan.checkpoints),
+        "states_read": len(plan.states) if plan.read_buckets else 0,
+        "states_rebuilt": len(plan.pairs),
+        "runner": runner,
+        "parquet": plan.parquet_dir,
+        "steps": steps,
+    }
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    for name, value in facts.items():
+        text = ", ".join(value) if isinstance(value, list) else "-" if value is None else value
+        click.echo(f"{name + ':':<16}{text}")
 
 
 def _show(plan: VerifyPlan, report: dict[str, Any], *, as_json: bool, all_rows: bool) -> None:

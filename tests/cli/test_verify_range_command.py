@@ -119,3 +119,12 @@ def test_wrong_usage_is_told_and_nothing_starts(
 def test_a_source_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(_command("--from", "2", "--to", "3", ledgers=tmp_path / "nothing")) == 1
     assert "there is no such file or folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_a_dry_run_tells_what_would_be_done(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(_command("--from", "1", "--to", "95", "--dry-run", "--format", form, *_ARCHIVE)) == 0
+    output = capsys.readouterr().out
+    facts = json.loads(output) if form == "json" else dict(line.split(maxsplit=1) for line in output.splitlines())
+    assert str(facts["states_rebuilt" if form == "json" else "states_rebuilt:"]) == "12"
+    assert "ReportVerdicts" in str(facts)

@@ -12,7 +12,7 @@ import pytest
 from stellar_sdk import xdr
 
 from archive_copies import change_state
-from aurora_ingest.errors import VerificationError
+from aurora_ingest.errors import UnsupportedProtocolError, VerificationError
 from aurora_ingest.history_archive.archive_state import parse_archive_state
 from aurora_ingest.history_archive.paths import bucket_path, checkpoint_path
 from aurora_ingest.network import TESTNET
@@ -82,6 +82,7 @@ def _exchange(records: Records) -> None:
     [
         ("ledger", _flip(0), 43, ["header_hash"]),
         ("ledger", _flip(32 + 3), 43, ["header_hash"]),
+        ("ledger", _flip(32 + 2), 43, ["header_hash"]),
         ("ledger", _flip(32 + 4), 43, ["header_hash", "chain_link"]),
         ("ledger", _flip(HEADER), 43, ["header_hash", "tx_set_hash", "scp_signature"]),
         ("ledger", _flip(HEADER + 32 + 7), 43, ["header_hash", "scp_signature"]),
@@ -312,6 +313,16 @@ def test_a_stream_cut_off_is_named_at_the_ledger_that_is_not_whole(shared_data: 
     verified = verify(tmp_path, 24, 63, ledgers_url=str(stream))
     _named(verified, 45, "header_hash")
     assert "truncated frame at byte" in verified.note(45)
+
+
+def test_a_ledger_of_a_newer_protocol_is_not_judged_by_rules_of_older_ones(shared_data: Path, tmp_path: Path) -> None:
+    def newer(meta: xdr.LedgerCloseMetaV0) -> None:
+        header = meta.ledger_header
+        header.header.ledger_version.uint32 = 99
+        header.hash.hash = hashlib.sha256(header.header.to_xdr_bytes()).digest()
+
+    with pytest.raises(UnsupportedProtocolError, match="ledger 40 has protocol 99"):
+        _of_stream(shared_data, tmp_path, _edit(newer))
 
 
 def test_the_wrong_network_is_found_by_transactions_and_signatures(shared_data: Path, tmp_path: Path) -> None:
