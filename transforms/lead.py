@@ -118,7 +118,7 @@ class _LeadFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
                 unit, _ = left.pop(0)
                 done += 1
                 leads = unit.last_ledger in result.committed
-                metrics.publish(metrics.LedgerCommitted.of(unit, leader=leads, lock_seconds=result.lock_seconds))
+                metrics.publish(metrics.LedgerCommitted.of(unit, leader=leads))
                 yield CommittedLedger(unit.last_ledger, leads, unit)
         return done
 
@@ -136,6 +136,7 @@ class _LeadFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
         until = time.monotonic() + self._leading.patience_seconds
         while True:
             result = self._committer.commit(group)
+            metrics.publish(metrics.CursorHeld(result.lock_seconds, result.ended_holders))
             if result.outcome is not Outcome.REFUSED or time.monotonic() >= until:
                 return result
             time.sleep(_RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - jitter

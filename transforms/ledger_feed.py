@@ -54,6 +54,12 @@ class LedgerFeed:
         with self._condition:
             return self._ended and not self._waiting
 
+    @property
+    def newest(self) -> int | None:
+        """Last ledger that was read ahead, None before the first one."""
+        with self._condition:
+            return self._waiting[-1].sequence if self._waiting else None
+
     def wait(self, first: int, seconds: float) -> bool:
         """Waits until a ledger is there.
 

@@ -85,6 +85,30 @@ class ChunkFinished:
 
 
 @dataclass(frozen=True)
+class LedgerReadFrom:
+    """A ledger that is followed was read and decoded."""
+
+    sequence: int
+
+
+@dataclass(frozen=True)
+class CursorHeld:
+    """A commit came to its end: how long it held the cursor, and how many stuck holders it ended."""
+
+    seconds: float
+    ended_holders: int = 0
+
+
+@dataclass(frozen=True)
+class NodeTransition:
+    """A following node went from one state to another; `failed` if an error made it."""
+
+    former: str
+    following: str
+    failed: bool = False
+
+
+@dataclass(frozen=True)
 class LedgerCommitted:
     """A ledger is in the database.
 
@@ -93,24 +117,22 @@ class LedgerCommitted:
         leader: this node wrote it.
         close_time: when the network closed it, seconds since 1970; None if it was not decoded.
         transactions: its transactions; None if they were not decoded.
-        lock_seconds: how long the cursor was held for its group.
     """
 
     sequence: int
     leader: bool
     close_time: int | None
     transactions: int | None
-    lock_seconds: float
 
     @classmethod
-    def of(cls, unit: LedgerUnit, *, leader: bool, lock_seconds: float) -> LedgerCommitted:
+    def of(cls, unit: LedgerUnit, *, leader: bool) -> LedgerCommitted:
         """Take the facts out of a ledger's unit."""
         header = unit.decoded["ledgers"]
 
         def fact(name: str) -> int | None:
             return int(header.column(name)[0].as_py()) if name in header.schema.names else None
 
-        return cls(unit.last_ledger, leader, fact("close_time"), fact("transaction_count"), lock_seconds)
+        return cls(unit.last_ledger, leader, fact("close_time"), fact("transaction_count"))
 
 
 ProgressEvent = (
@@ -121,7 +143,10 @@ ProgressEvent = (
     | BuildFinished
     | LedgersRead
     | ChunkFinished
+    | LedgerReadFrom
     | LedgerCommitted
+    | CursorHeld
+    | NodeTransition
 )
 Listener = Callable[[ProgressEvent], None]
 
@@ -290,3 +315,56 @@ class LoggingStateReporter:
             self._log.error("Error processing History Archive Snapshot", extra={**fields, "error": str(error)})
         else:
             self._log.info("Finished processing History Archive Snapshot", extra=fields)
+
+
+class LoggingLedgerReporter:
+    """Logs every ledger that a node follows with the original's messages and fields.
+
+    Several ledgers may be under way at once: what is known of each is kept until its end.
+    """
+
+    def __init__(self, log: Log, clock: Callable[[], float] = time.monotonic) -> None:
+        """Creates a reporter.
+
+        Args:
+            log: receives the lines; the fields travel in `extra`.
+            clock: seconds, for `duration`.
+        """
+        self._log = log
+        self._clock = clock
+        self._started: dict[int, float] = {}
+
+    def __call__(self, event: ProgressEvent) -> None:
+        """Takes an event of a following node."""
+        if isinstance(event, LedgerReadFrom):
+            self.on_new_ledger(event.sequence)
+        elif isinstance(event, LedgerCommitted):
+            self.on_end_ledger(event.sequence, event.transactions or 0)
+
+    def on_new_ledger(self, sequence: int) -> None:
+        """Starts the clock of a ledger."""
+        self._log.info("Reading new ledger", extra={"sequence": sequence})
+        self._started[sequence] = self._clock()
+
+    def on_end_ledger(
+        self, sequence: int, transactions: int, error: BaseException | None = None, *, shutdown: bool = False
+    ) -> None:
+        """Ends a ledger: an ERROR line when `error` is given, else an INFO line.
+
+        Args:
+            sequence: the ledger.
+            transactions: transactions that were read of it, failed ones too.
+            error: why it could not be processed.
+            shutdown: the node stops.
+        """
+        now = self._clock()
+        fields = {
+            "sequence": sequence,
+            "transactions": transactions,
+            "shutdown": shutdown,
+            "duration": round(now - self._started.pop(sequence, now), 3),
+        }
+        if error is not None:
+            self._log.error("Error processing ledger", extra={**fields, "error": str(error)})
+        else:
+            self._log.info("Finished processing ledger", extra=fields)

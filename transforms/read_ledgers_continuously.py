@@ -17,6 +17,7 @@ from aurora_ingest.db import cursor
 from aurora_ingest.db.engine import connect
 from aurora_ingest.errors import DatabaseError, StateError
 from aurora_ingest.ledger_backend.backend import LedgerBackend, RawLedger
+from aurora_ingest.transforms import metrics
 from aurora_ingest.transforms.extract_changes import ledger_units
 from aurora_ingest.transforms.ledger_feed import feed_of
 from aurora_ingest.transforms.ledger_unit import CHUNK, TICK, LedgerUnit, Receipt
@@ -70,6 +71,8 @@ class ContinuousReading:
         found = faults(decoded["ledgers"], self.rules.network)
         if found:
             raise found[min(found)]
+        for raw in raws:
+            metrics.publish(metrics.LedgerReadFrom(raw.sequence))
         first, last = raws[0].sequence, raws[-1].sequence
         receipt = Receipt(CHUNK, 0, last=True)
         yield from ledger_units(LedgerUnit(CHUNK, 0, True, first, last, {}, {}, {}, receipt, decoded=decoded))

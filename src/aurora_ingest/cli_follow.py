@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from aurora_ingest.cli_network import network_of, network_options
 from aurora_ingest.cli_options import BeamCommand, database_option, logging_options
 from aurora_ingest.errors import UsageError
+
+if TYPE_CHECKING:
+    from aurora_ingest.system import System
 
 _DEFAULT_HISTORY = "history_ledgers,history_transactions,history_operations,history_contract_events"
 
@@ -123,6 +128,14 @@ _DEFAULT_HISTORY = "history_ledgers,history_transactions,history_operations,hist
     show_envvar=True,
     help="Folder for intermediate files of a state build.",
 )
+@click.option(
+    "--metrics-port",
+    envvar="AURORA_METRICS_PORT",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    show_envvar=True,
+    help="Serve /metrics for Prometheus and /health on this port of the loopback address.",
+)
 @logging_options
 @click.pass_context
 def follow_command(
@@ -143,6 +156,7 @@ def follow_command(
     takeover_after: float,
     cache_dir: Path | None,
     work_dir: str | None,
+    metrics_port: int | None,
 ) -> None:
     """Follow a network and keep the tables exact at every ledger.
 
@@ -158,6 +172,7 @@ def follow_command(
     from aurora_ingest.pipelines.options import BuildStateOptions
     from aurora_ingest.runners import launch
     from aurora_ingest.system import System, SystemOptions
+    from aurora_ingest.transforms import metrics
 
     network = network_of(network_name, network_passphrase, checkpoint_frequency)
     plan = FollowPlan(
@@ -176,11 +191,27 @@ def follow_command(
     engine = launch.choose_engine(ctx.meta.get(BeamCommand.FLAGS, ()))
     if engine.distributed:
         raise UsageError(f"follow runs in this process; {engine.name} takes the same graph as a streaming job")
-    with _stopping() as stop:
+    with _stopping() as stop, ExitStack() as stack:
         system = System(options, engine, stop)
+        stack.enter_context(metrics.subscribe(metrics.LoggingLedgerReporter(logging.getLogger("aurora_ingest.ledger"))))
+        if metrics_port is not None:
+            stack.enter_context(_served(metrics_port, system, network.newest_protocol))
         system.run()
     position, led = system.counts.position, system.counts.led
     click.echo(f"stopped at ledger {'none' if position is None else position}; wrote {led} of them")
+
+
+@contextmanager
+def _served(port: int, system: System, newest_protocol: int) -> Iterator[None]:
+    """Serves the node's figures for the time of a block."""
+    from aurora_ingest.api.node_metrics import NodeMetrics
+    from aurora_ingest.api.node_server import serving
+    from aurora_ingest.transforms import metrics
+
+    figures = NodeMetrics(newest_protocol, lambda: system.newest_read)
+    with metrics.subscribe(figures), serving(port, figures.registry, system.health) as at:
+        logging.getLogger(__name__).info("Figures are served", extra={"url": f"http://127.0.0.1:{at}/metrics"})
+        yield
 
 
 def _tables(value: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 import apache_beam as beam
 import sqlalchemy as sa
@@ -44,6 +44,8 @@ _LOG = logging.getLogger(__name__)
 _LONGEST_PAUSE: Final = 30.0
 _MOST_RUNNER_FAILURES: Final = 10
 """Failures of the engine itself, one after another, after which it is not tried again."""
+_UNWELL_AFTER: Final = 3
+"""Failures one after another from which on a node says that it is not well."""
 
 
 class SystemState(Enum):
@@ -142,11 +144,13 @@ class System:
         self._enter(SystemState.START)
         try:
             while self._state is not SystemState.STOP:
+                failures = self.counts.failures
                 try:
                     following = handlers[self._state]()
                 except (ArchiveError, BackendError, DatabaseError, RunnerError, DBAPIError) as error:
                     following = self._begin_again(error)
-                self._enter(SystemState.STOP if self._stop.is_set() else following)
+                failed = self.counts.failures > failures
+                self._enter(SystemState.STOP if self._stop.is_set() else following, failed=failed)
             nodes.leave(self._open(), self._plan.node)
         finally:
             close_feed(self._plan.feed)
@@ -171,16 +175,33 @@ class System:
         self._stop.wait(pause)
         return SystemState.START
 
-    def _enter(self, state: SystemState) -> None:
+    def _enter(self, state: SystemState, *, failed: bool = False) -> None:
         if state is not self._state or state is SystemState.START:
             _LOG.info("Node state", extra={"node": self._plan.node, "from": self._state.value, "to": state.value})
         self.counts.transitions[state] += 1
+        metrics.publish(metrics.NodeTransition(self._state.value, state.value, failed))
         self._state = state
 
     def _open(self) -> sa.Engine:
         if self._database is None:
             self._database = connect(self._plan.db_url)
         return self._database
+
+    @property
+    def newest_read(self) -> int | None:
+        """Last ledger that was read ahead of its commit, None when there is none."""
+        return feed_of(self._plan.feed, self._plan.backend).newest
+
+    def health(self) -> tuple[bool, dict[str, Any]]:
+        """Tells whether the node is well, and the facts: its state, place, and failures since its last ledger."""
+        facts = {
+            "node": self._plan.node,
+            "state": self._state.value,
+            "position": self.counts.position,
+            "last_led": self.counts.last_led,
+            "failures_in_a_row": self._failed_in_a_row,
+        }
+        return self._failed_in_a_row < _UNWELL_AFTER, facts
 
     # --- States -------------------------------------------------------------------------------------------------------
     def _start(self) -> SystemState:

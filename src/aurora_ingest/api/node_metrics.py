@@ -1,0 +1,112 @@
+"""The figures of one following node, as Prometheus reads them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+
+from aurora_ingest import __version__
+from aurora_ingest.transforms import metrics
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class NodeMetrics:
+    """Listens to a node's events; its registry is what a scrape gives.
+
+    Figures that mean the same as Horizon's have Horizon's names; the others begin with ``aurora_ingest``.
+    """
+
+    def __init__(
+        self, newest_protocol: int, newest_read: Callable[[], int | None], now: Callable[[], float] = time.time
+    ) -> None:
+        """Makes the figures.
+
+        Args:
+            newest_protocol: newest protocol that this version reads.
+            newest_read: last ledger that the node has read ahead, None when there is none.
+            now: clock, seconds since 1970.
+        """
+        self.registry = CollectorRegistry()
+        self._now = now
+        self._close_time: int | None = None
+        self._position: int | None = None
+        self._started: dict[int, float] = {}
+        mine = self.registry
+        Info("horizon_build", "Version of this program.", registry=mine).info({"version": __version__})
+        Gauge("horizon_ingest_max_supported_protocol_version", "Newest protocol that can be read.", registry=mine).set(
+            newest_protocol
+        )
+        self._latest = Gauge("horizon_ingest_local_latest_ledger", "Last ledger seen committed.", registry=mine)
+        self._durations = Histogram(
+            "horizon_ingest_ledger_ingestion_duration_seconds",
+            "From the reading of a ledger to its commit.",
+            buckets=_SECONDS,
+            registry=mine,
+        )
+        self._stats = Counter(
+            "horizon_ingest_ledger_stats", "What the committed ledgers held.", ["type"], registry=mine
+        )
+        self._errors = Counter(
+            "horizon_ingest_errors",
+            "Failures, by state before and after.",
+            ["current_state", "next_state"],
+            registry=mine,
+        )
+        self._leader = Gauge("aurora_ingest_leader", "1 if this node wrote the last committed ledger.", registry=mine)
+        self._led = Counter("aurora_ingest_led_ledgers", "Ledgers that this node wrote.", registry=mine)
+        self._locks = Histogram(
+            "aurora_ingest_lock_hold_seconds",
+            "How long this node held the cursor, by commit.",
+            buckets=_SECONDS,
+            registry=mine,
+        )
+        self._transitions = Counter("aurora_ingest_transitions", "Entries into states.", ["state"], registry=mine)
+        self._ended = Counter(
+            "aurora_ingest_ended_holders", "Sessions of stuck nodes that this one ended.", registry=mine
+        )
+        Gauge("aurora_ingest_lag_ledgers", "Ledgers read and not yet committed.", registry=mine).set_function(
+            lambda: self._lag_ledgers(newest_read())
+        )
+        Gauge(
+            "aurora_ingest_lag_seconds", "Age of the last committed ledger by its close time.", registry=mine
+        ).set_function(self.lag_seconds)
+
+    def __call__(self, event: metrics.ProgressEvent) -> None:
+        """Takes an event in."""
+        if isinstance(event, metrics.LedgerReadFrom):
+            self._started[event.sequence] = self._now()
+        elif isinstance(event, metrics.LedgerCommitted):
+            self._committed(event)
+        elif isinstance(event, metrics.NodeTransition):
+            self._transitions.labels(event.following).inc()
+            if event.failed:
+                self._errors.labels(event.former, event.following).inc()
+        elif isinstance(event, metrics.CursorHeld):
+            if event.seconds:
+                self._locks.observe(event.seconds)
+            self._ended.inc(event.ended_holders)
+
+    def _committed(self, event: metrics.LedgerCommitted) -> None:
+        self._position, self._close_time = event.sequence, event.close_time
+        self._latest.set(event.sequence)
+        self._leader.set(int(event.leader))
+        if event.leader:
+            self._led.inc()
+        self._stats.labels("ledgers").inc()
+        if event.transactions is not None:
+            self._stats.labels("transactions").inc(event.transactions)
+        began = self._started.pop(event.sequence, None)
+        if began is not None:
+            self._durations.observe(max(self._now() - began, 0.0))
+
+    def lag_seconds(self) -> float:
+        """Age of the last committed ledger in seconds, NaN before the first one."""
+        return float("nan") if self._close_time is None else self._now() - self._close_time
+
+    def _lag_ledgers(self, newest: int | None) -> float:
+        if newest is None or self._position is None:
+            return 0.0
+        return float(max(newest - self._position, 0))
