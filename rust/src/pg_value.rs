@@ -4,14 +4,13 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Decimal128Type, Decimal256Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt32Type, UInt64Type,
+    Decimal128Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt32Type, UInt64Type,
 };
-use arrow_array::{Array, BinaryArray, BooleanArray, Decimal256Array, FixedSizeBinaryArray, Float64Array, StringArray};
-use arrow_buffer::i256;
+use arrow_array::{Array, BinaryArray, BooleanArray, FixedSizeBinaryArray, Float64Array, StringArray};
 use arrow_schema::DataType;
 
 use crate::pg_compound::{Ranges, Texts, Times};
-use crate::pg_numeric;
+use crate::pg_numeric::{Modifier, Numerics};
 
 /// Object ids of PostgreSQL's types.
 const TEXT_OID: u32 = 25;
@@ -24,7 +23,8 @@ pub enum Target {
     /// Whole numbers of this many bytes.
     Integer(u8),
     Double,
-    Numeric,
+    /// Numbers, any or of a precision and scale.
+    Numeric(Option<Modifier>),
     /// Text of at most so many characters.
     Text(Option<usize>),
     Bytea,
@@ -65,7 +65,7 @@ impl Target {
             "integer" | "int" | "int4" => Self::Integer(4),
             "bigint" | "int8" => Self::Integer(8),
             "double precision" | "float8" => Self::Double,
-            "numeric" | "decimal" => Self::Numeric,
+            "numeric" | "decimal" => Self::Numeric(modifier.and_then(Modifier::parse)),
             "text" => Self::Text(None),
             "character varying" | "varchar" => Self::Text(modifier.and_then(|length| length.parse().ok())),
             "bytea" => Self::Bytea,
@@ -83,8 +83,7 @@ pub enum Cells<'a> {
     Boolean(&'a BooleanArray),
     Integer(Integers<'a>, u8),
     Double(&'a Float64Array),
-    WholeNumeric(Integers<'a>),
-    WideNumeric(&'a Decimal256Array),
+    Numeric(Numerics<'a>),
     Text(&'a StringArray, Option<usize>),
     Json(&'a StringArray, bool),
     Bytes(&'a BinaryArray),
@@ -104,10 +103,7 @@ impl<'a> Cells<'a> {
             (Target::Boolean, DataType::Boolean) => Some(Self::Boolean(array.as_boolean())),
             (Target::Integer(bytes), _) => Integers::new(array).map(|integers| Self::Integer(integers, bytes)),
             (Target::Double, DataType::Float64) => Some(Self::Double(array.as_primitive::<Float64Type>())),
-            (Target::Numeric, DataType::Decimal256(_, 0)) => {
-                Some(Self::WideNumeric(array.as_primitive::<Decimal256Type>()))
-            }
-            (Target::Numeric, _) => Integers::new(array).map(Self::WholeNumeric),
+            (Target::Numeric(modifier), _) => Numerics::new(array, modifier).map(Self::Numeric),
             (Target::Text(most), DataType::Utf8) => Some(Self::Text(array.as_string(), most)),
             (Target::Json, DataType::Utf8) => Some(Self::Json(array.as_string(), false)),
             (Target::Jsonb, DataType::Utf8) => Some(Self::Json(array.as_string(), true)),
@@ -130,8 +126,7 @@ impl<'a> Cells<'a> {
             Self::Boolean(array) => out.push(u8::from(array.value(row))),
             Self::Integer(integers, bytes) => return integer(integers.value(row), *bytes, out),
             Self::Double(array) => out.extend_from_slice(&array.value(row).to_be_bytes()),
-            Self::WholeNumeric(integers) => pg_numeric::write(i256::from_i128(integers.value(row)), out),
-            Self::WideNumeric(array) => pg_numeric::write(array.value(row), out),
+            Self::Numeric(numbers) => return numbers.write(row, out),
             Self::Text(array, most) => return text(array.value(row), *most, out),
             Self::Json(array, binary) => {
                 if *binary {
@@ -161,7 +156,8 @@ pub enum Integers<'a> {
 }
 
 impl<'a> Integers<'a> {
-    fn new(array: &'a dyn Array) -> Option<Self> {
+    /// Takes a column of integers, or of decimals without digits after the point.
+    pub fn new(array: &'a dyn Array) -> Option<Self> {
         Some(match array.data_type() {
             DataType::Int8 => Self::Int8(array.as_primitive::<Int8Type>().values()),
             DataType::Int16 => Self::Int16(array.as_primitive::<Int16Type>().values()),
@@ -174,7 +170,8 @@ impl<'a> Integers<'a> {
         })
     }
 
-    fn value(&self, row: usize) -> i128 {
+    /// Returns the value of a row.
+    pub fn value(&self, row: usize) -> i128 {
         match self {
             Self::Int8(values) => values[row].into(),
             Self::Int16(values) => values[row].into(),
@@ -247,7 +244,9 @@ mod tests {
             ("character varying", Target::Text(None)),
             ("VARCHAR(56) COLLATE \"C\"", Target::Text(Some(56))),
             ("TEXT COLLATE \"C\"", Target::Text(None)),
-            ("numeric(39, 0)", Target::Numeric),
+            ("numeric", Target::Numeric(None)),
+            ("NUMERIC(39, 0)", Target::Numeric(Modifier::parse("39,0"))),
+            ("decimal(5)", Target::Numeric(Modifier::parse("5, 0"))),
             ("Double Precision", Target::Double),
             ("VARCHAR[]", Target::Texts(VARCHAR_OID, None)),
             ("varchar(69)[]", Target::Texts(VARCHAR_OID, Some(69))),
