@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from typing import Any
 
 import apache_beam as beam
 
-from aurora_ingest.errors import UsageError, VerificationError
+from aurora_ingest.errors import LedgerStreamError, MissingLedgersError, UsageError, VerificationError
 from aurora_ingest.history_archive.archive import HistoryArchive
 from aurora_ingest.ledger.checkpoint import checkpoint_containing
 from aurora_ingest.ledger.ledger_range import LedgerRange
@@ -37,9 +38,10 @@ def plan_verification(options: VerifyOptions) -> VerifyPlan:
     """
     network = options.network
     urls = options.archive_urls or (network.archive_urls if options.ledgers_url is None else ())
-    archive = HistoryArchive(urls, network, cache_dir=options.cache_dir) if urls else None
     backend = _backend(options, urls)
-    backend.available()  # an address that leads nowhere is told before anything starts
+    if isinstance(backend, ArchiveFiles) and not urls and options.ledgers_url is not None:
+        urls = (options.ledgers_url.removeprefix("archive+"),)  # an archive has its states too
+    archive = HistoryArchive(urls, network, cache_dir=options.cache_dir) if urls else None
     newest = None if archive is None else archive.latest_checkpoint()
     if options.ledgers.first < FIRST_CLOSED_LEDGER and archive is not None and not backend.has_genesis():
         ledgers, told = options.ledgers, f"ledger 1 (genesis) comes from history archive {', '.join(archive.urls)}"
@@ -47,6 +49,9 @@ def plan_verification(options: VerifyOptions) -> VerifyPlan:
         ledgers, told = readable_range(backend, options.ledgers)
     if told:
         _log.info("%s", told)
+    # An address that leads nowhere is told before anything starts; a ledger that is not there gets its verdict later.
+    with contextlib.suppress(MissingLedgersError, LedgerStreamError):
+        backend.check(ledgers)
     plan = VerifyPlan(
         network=network,
         ledgers=ledgers,

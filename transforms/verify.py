@@ -143,7 +143,9 @@ class ChunkVerifier:
         pair = self._plan.pair_of(ended.first)
         if pair is None:
             return
-        self._with_changes[pair.later] = self._with_changes.get(pair.later, 0) + sum(ended.has_meta)
+        # A source may hold ledger 1, whose one change the genesis state stands for.
+        known = sum(ended.has_meta[max(pair.earlier + 1 - ended.first, 0) :])
+        self._with_changes[pair.later] = self._with_changes.get(pair.later, 0) + known
         path = f"changes/{pair.later:010d}/{ended.first:010d}.arrow"
         spill_fingerprints(self._plan, path, change_fingerprints(changes))
         self._changes.setdefault(pair.later, []).append(path)

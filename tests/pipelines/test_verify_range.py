@@ -10,6 +10,7 @@ import pytest
 import zstandard
 
 from aurora_ingest.errors import HashMismatchError, NetworkMismatchError, UsageError, VerificationError
+from aurora_ingest.history_archive.paths import bucket_path, checkpoint_path
 from aurora_ingest.ledger.verdicts import COLUMNS
 from aurora_ingest.network import LOAD_TEST, PUBNET, STANDALONE, TESTNET, Network
 from aurora_ingest.pipelines.verify_range import require_good
@@ -58,6 +59,30 @@ def test_pubnet_from_11999936_to_12001023(archives: Path, tmp_path: Path) -> Non
     assert counts["bucket_list_hash"] == {"n/a": 1071, "ok": 17}
     assert counts["scp_signature"] == {"absent": 1088}
     assert counts["supply"] == {"absent": 1071, "ok": 17}
+
+
+def test_the_first_ledgers_of_pubnet(shared_data: Path, tmp_path: Path) -> None:
+    """Of September 2015: protocol 1, one bucket, one transaction."""
+    source, archive = shared_data / "public/stellarbeat/http", tmp_path / "archive"
+    for path in source.iterdir():
+        category, _, name = path.name.partition("-")
+        if category == "bucket":
+            target = bucket_path(name.partition(".")[0])
+        elif path.name == "stellar-history.json":
+            target = PUBNET.root_path
+        else:
+            target = checkpoint_path(category, int(name.partition(".")[0], 16))
+        (archive / target).parent.mkdir(parents=True, exist_ok=True)
+        content = path.read_bytes()
+        if target == PUBNET.root_path:  # the copy's newest state is of a later ledger
+            content = (source / "history-0000007f.json").read_bytes()
+        (archive / target).write_bytes(content)
+    counts = _counts(verify(tmp_path, 1, 127, network=PUBNET, archive_urls=(str(archive),)))
+    assert counts["header_hash"] == counts["chain_link"] == counts["result_hash"] == {"ok": 127}
+    assert counts["tx_set_hash"] == {"n/a": 1, "ok": 126}
+    assert counts["transaction_hashes"] == {"n/a": 126, "ok": 1}
+    assert counts["bucket_list_hash"] == {"n/a": 125, "ok": 2}
+    assert counts["supply"] == {"absent": 125, "ok": 2}
 
 
 def test_the_wrong_network_is_found_by_the_transactions(archives: Path, tmp_path: Path) -> None:
@@ -118,6 +143,13 @@ def test_stellar_core_s_own_database(shared_data: Path, tmp_path: Path) -> None:
     assert counts["header_hash"] == counts["tx_set_hash"] == counts["result_hash"] == {"ok": 382}
     assert counts["state"] == {"n/a": 376, "ok": 6}
     assert counts["supply"] == {"absent": 1, "ok": 381}
+
+
+def test_an_archive_named_as_the_source_of_ledgers_gives_its_states_too(shared_data: Path, tmp_path: Path) -> None:
+    url = f"archive+file://{shared_data / 'standalone-p19-accel/archive'}"
+    counts = _counts(verify(tmp_path, 1, 15, ledgers_url=url))
+    assert counts["bucket_list_hash"] == {"n/a": 13, "ok": 2}
+    assert counts["supply"] == {"absent": 13, "ok": 2}
 
 
 # --- Lakes ------------------------------------------------------------------------------------------------------------
