@@ -217,5 +217,6 @@ def _print_summary(plan: ReingestPlan, rows: dict[str, int], *, as_json: bool) -
         return
     from aurora_ingest.cli_output import print_rows
 
-    left_out = f", {len(plan.done)} of them done before" if plan.done else ""
-    print_rows(f"History of ledgers {plan.ledgers}: {len(plan.chunks) + len(plan.done)} chunks{left_out}", rows)
+    written = f"{len(plan.chunks)} chunk{'' if len(plan.chunks) == 1 else 's'} written"
+    left_out = f", {len(plan.done)} left out that are there" if plan.done else ""
+    print_rows(f"History of ledgers {plan.ledgers}: {written}{left_out}", rows)
