@@ -23,7 +23,8 @@ class RawLedger:
 
     Attributes:
         sequence: ledger sequence.
-        data: LedgerCloseMeta XDR, bare.
+        data: LedgerCloseMeta XDR, bare; of a stream looked at no further than to know its sequence, since
+            `LedgerDecoder` checks it wholly.
         origin: file or table and place, for messages.
         has_meta: whether the source had what the transactions changed; without it the metas in ``data`` are empty.
         has_set: whether the source had the transaction set itself; without it ``data`` holds the envelopes in a

@@ -58,7 +58,11 @@ class FrameReader:
     ) -> None:
         self._path = path
         self._base = base
-        self._frames = _kernel.LedgerFrames(framing=framing, compression=compression, max_inflated=max_inflated)
+        # Between frames a damaged ledger is left to whoever decodes it, and can be told, or put aside, as one ledger. A
+        # batch has no frames: only by checking its ledgers wholly is it known where one ends.
+        self._frames = _kernel.LedgerFrames(
+            framing=framing, compression=compression, max_inflated=max_inflated, validate=framing == "batch"
+        )
 
     def feed(self, chunk: bytes) -> list[tuple[int, bytes]]:
         """Sequence and LedgerCloseMeta of every ledger that the chunk completed.
