@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from apache_beam.coders import PickleCoder
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
 from sqlalchemy.exc import DBAPIError
 
+from aurora_ingest import _kernel
 from aurora_ingest.db import cursor
 from aurora_ingest.db.engine import connect
 from aurora_ingest.errors import DatabaseError, StateError
@@ -48,34 +49,53 @@ class ContinuousReading:
     rules: LedgerRules
     until: int | None = None
 
-    def decode(self, raws: list[RawLedger]) -> Iterator[LedgerUnit]:
-        """Decode consecutive ledgers to one unit each.
+    def decode(self, raws: Sequence[RawLedger]) -> list[LedgerUnit]:
+        """Decode consecutive ledgers to one unit each, up to the first that is bad.
+
+        Args:
+            raws: at least one ledger.
+
+        Returns:
+            The units of the ledgers before the first bad one, or of all.
 
         Raises:
-            StateError: a ledger does not decode, or contradicts itself.
-            NetworkMismatchError: a ledger is of another network.
-            UnsupportedProtocolError: a ledger is of a newer protocol.
+            StateError: the first ledger does not decode, or contradicts itself.
+            NetworkMismatchError: it is of another network.
+            UnsupportedProtocolError: it is of a newer protocol.
         """
-        reading = LedgerReading(self.backend, self.rules.network, self.rules.columns())
-        decoder = reading.decoder()
-        for raw in raws:
-            if not raw.has_meta:
-                message = f"{raw.origin}: ledger {raw.sequence} comes without its changes; a state cannot follow it"
-                raise StateError(message)
-            try:
-                decoder.push(raw.data)
-            except ValueError as error:
-                message = f"{raw.origin}: ledger {raw.sequence} does not decode: {error}"
-                raise StateError(message) from error
+        decoder = LedgerReading(self.backend, self.rules.network, self.rules.columns()).decoder()
+        fault: Exception | None = None
+        good = len(raws)
+        for number, raw in enumerate(raws):
+            fault = _pushed(decoder, raw)
+            if fault is not None:
+                good = number
+                break
         decoded = {name: pa.record_batch(batch) for name, batch in decoder.take().items()}
+        first = raws[0].sequence
         found = faults(decoded["ledgers"], self.rules.network)
         if found:
-            raise found[min(found)]
-        for raw in raws:
-            metrics.publish(metrics.LedgerReadFrom(raw.sequence))
-        first, last = raws[0].sequence, raws[-1].sequence
+            good, fault = min(found) - first, found[min(found)]
+        if good == 0 and fault is not None:
+            raise fault
         receipt = Receipt(CHUNK, 0, last=True)
-        yield from ledger_units(LedgerUnit(CHUNK, 0, True, first, last, {}, {}, {}, receipt, decoded=decoded))
+        last = decoded["ledgers"].column("ledger_sequence")[-1].as_py()
+        unit = LedgerUnit(CHUNK, 0, True, first, last, {}, {}, {}, receipt, decoded=decoded)
+        units = [each for each in ledger_units(unit) if each.last_ledger < first + good]
+        for each in units:
+            metrics.publish(metrics.LedgerReadFrom(each.last_ledger))
+        return units
+
+
+def _pushed(decoder: _kernel.LedgerDecoder, raw: RawLedger) -> Exception | None:
+    """Decodes one more ledger; returns what is wrong with it."""
+    if not raw.has_meta:
+        return StateError(f"{raw.origin}: ledger {raw.sequence} comes without its changes; a state cannot follow it")
+    try:
+        decoder.push(raw.data)
+    except ValueError as error:
+        return StateError(f"{raw.origin}: ledger {raw.sequence} does not decode: {error}")
+    return None
 
 
 def tick_unit(position: int) -> LedgerUnit:
@@ -112,8 +132,9 @@ class _ReadFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
         most = LEDGERS_PER_TICK if reading.until is None else min(LEDGERS_PER_TICK, reading.until - place.position)
         raws = feed_of(reading.feed, reading.backend).take(first, most, BYTES_PER_TICK) if most > 0 else []
         if raws:
-            yield from reading.decode(raws)
-            place = _Place(raws[-1].sequence, place.cursor)
+            units = reading.decode(raws)
+            yield from units
+            place = _Place(units[-1].last_ledger, place.cursor)
         state.write(place)
         yield tick_unit(place.position)
 

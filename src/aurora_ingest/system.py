@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
@@ -151,11 +152,17 @@ class System:
                     following = self._begin_again(error)
                 failed = self.counts.failures > failures
                 self._enter(SystemState.STOP if self._stop.is_set() else following, failed=failed)
-            nodes.leave(self._open(), self._plan.node)
+            self._leave()
         finally:
             close_feed(self._plan.feed)
             if self._database is not None:
                 self._database.dispose()
+
+    def _leave(self) -> None:
+        """Takes the node out of the books; a database that is not there keeps it as one that has gone silent."""
+        if self._database is not None:
+            with suppress(DBAPIError):
+                nodes.leave(self._database, self._plan.node)
 
     def _begin_again(self, error: Exception) -> SystemState:
         """Waits a while after trouble that may pass: longer each time, until a ledger is committed.
