@@ -100,9 +100,9 @@ class ParquetDataset:
             if batch.num_rows == 0 and unit.index != 0:
                 continue
             name = f"part-{unit.index:05d}.parquet"
-            data = parquet_bytes(batch)
+            data = _encoded(batch)
             _write_whole(self.staging / table / name, data)
-            parts.append(ParquetPart(table, name, batch.num_rows, len(data), hashlib.sha256(data).hexdigest()))
+            parts.append(ParquetPart(table, name, batch.num_rows, data.size, hashlib.sha256(data).hexdigest()))
         rows = {table: batch.num_rows for table, batch in unit.row_tables.items()}
         written = unit.with_receipt(parts=tuple(parts), rows=rows)
         receipt = json.dumps(written.receipt.to_json(), sort_keys=True).encode()
@@ -156,6 +156,10 @@ class ParquetDataset:
 
 def parquet_bytes(batch: pa.RecordBatch) -> bytes:
     """Encode one batch as a Parquet file: zstd, row groups of 65,536 rows, equal bytes for equal rows."""
+    return _encoded(batch).to_pybytes()
+
+
+def _encoded(batch: pa.RecordBatch) -> pa.Buffer:
     table = pa.Table.from_batches([batch]).combine_chunks()
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
@@ -164,11 +168,25 @@ def parquet_bytes(batch: pa.RecordBatch) -> bytes:
         compression="zstd",
         compression_level=1,
         use_dictionary=dictionary_columns(batch),
-        write_statistics=True,
+        write_statistics=statistics_columns(batch.schema),
         store_schema=True,
     ) as writer:
         writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
-    return sink.getvalue().to_pybytes()
+    return sink.getvalue()
+
+
+def statistics_columns(schema: pa.Schema) -> list[str]:
+    """Choose the columns whose least and greatest values are noted: the first, which leads the order, and numbers.
+
+    Rows stand in the order of their keys, so that the other texts run from end to end in every row group: their bounds
+    would tell a reader nothing, and finding them takes a twelfth of the encoding.
+    """
+    texts = (pa.types.is_string, pa.types.is_binary, pa.types.is_fixed_size_binary)
+    return [
+        field.name
+        for place, field in enumerate(schema)
+        if place == 0 or not any(is_text(field.type) for is_text in texts)
+    ]
 
 
 def dictionary_columns(batch: pa.RecordBatch) -> list[str]:
@@ -185,7 +203,7 @@ def dictionary_columns(batch: pa.RecordBatch) -> list[str]:
     ]
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def _write_whole(path: Path, data: bytes | pa.Buffer) -> None:
     """Write a file so that it appears whole or not at all, and survives a crash once it has appeared."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")

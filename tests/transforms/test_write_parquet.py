@@ -10,7 +10,13 @@ import pytest
 
 from aurora_ingest.errors import UnfinishedBuildError
 from aurora_ingest.transforms.ledger_unit import LedgerUnit, Receipt
-from aurora_ingest.transforms.write_parquet import ParquetDataset, WriteToParquet, dictionary_columns, parquet_bytes
+from aurora_ingest.transforms.write_parquet import (
+    ParquetDataset,
+    WriteToParquet,
+    dictionary_columns,
+    parquet_bytes,
+    statistics_columns,
+)
 from support import EagerPipeline
 
 FACTS = {"network_passphrase": "test"}
@@ -112,3 +118,11 @@ def test_equal_rows_have_equal_bytes_however_they_were_put_together() -> None:
 def test_columns_that_never_repeat_get_no_dictionary() -> None:
     batch = pa.record_batch({"key": pa.array([str(n) for n in range(50)]), "flag": pa.array([0, 1] * 25)})
     assert dictionary_columns(batch) == ["flag"]
+
+
+def test_bounds_are_noted_of_the_first_column_and_of_numbers() -> None:
+    texts = pa.array(["a", "b"])
+    batch = pa.record_batch({"key": texts, "other": texts, "hash": texts.cast(pa.binary()), "n": pa.array([1, 2])})
+    assert statistics_columns(batch.schema) == ["key", "n"]
+    group = pq.read_metadata(pa.py_buffer(parquet_bytes(batch))).row_group(0)
+    assert [group.column(i).is_stats_set for i in range(4)] == [True, False, False, True]
