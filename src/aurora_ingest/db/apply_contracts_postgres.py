@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from aurora_ingest.db.state_change import AppliedRows, AssetContractChange
 from aurora_ingest.errors import StateError
-from aurora_ingest.ledger.asset_contract import BALANCE, INSTANCE, SCHEMA, recognised
+from aurora_ingest.ledger.asset_contract import BALANCE, INSTANCE, recognised
 
 Send = Callable[[sa.Connection, str, sa.Table, pa.RecordBatch, int], None]
 
@@ -34,7 +34,6 @@ _ROWS_TABLE: Final = sa.Table(
     sa.Column("live_until_ledger", sa.BigInteger()),
     sa.Column("returned", sa.Boolean()),
 )
-_NOTHING: Final = pa.RecordBatch.from_pylist([], SCHEMA)
 
 
 def stage(connection: sa.Connection, change: AssetContractChange, ledger: int, send: Send) -> None:
@@ -115,7 +114,7 @@ def _returned(connection: sa.Connection, ledger: int, network_id: bytes) -> pa.R
         ),
         {"ledger": ledger},
     ).all()
-    return recognised(((bytes(row[0]), bytes(row[1]), bytes(row[2])) for row in rows), network_id) if rows else _NOTHING
+    return recognised(((bytes(row[0]), bytes(row[1]), bytes(row[2])) for row in rows), network_id)
 
 
 def _require_ttl(connection: sa.Connection, ledger: int) -> None:

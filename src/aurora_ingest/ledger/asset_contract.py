@@ -66,6 +66,8 @@ def recognised(stored: Iterable[tuple[bytes, bytes, bytes]], network_id: bytes) 
         + _VERSION_0
         for contract_id, key, value in stored
     ]
+    if not entries:
+        return pa.RecordBatch.from_pylist([], SCHEMA)
     table = ENTRY_TYPES[CONTRACT_DATA]
     made = _kernel.entry_rows(pa.array(entries, pa.binary()), columns={table: _COLUMNS}, network_id=network_id)
     rows = pa.record_batch(made[table])
