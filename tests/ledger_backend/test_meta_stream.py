@@ -192,6 +192,17 @@ def test_a_growing_file_is_followed(core_stream: bytes, tmp_path: Path, impatien
     assert given == list(range(5, 401))
 
 
+@pytest.mark.parametrize("kind", sorted(_PACK))
+@pytest.mark.parametrize("first", [2, 200, 400])
+def test_following_begins_in_the_middle(core_stream: bytes, tmp_path: Path, kind: str, first: int) -> None:
+    path = tmp_path / "meta"
+    path.write_bytes(_PACK[kind](core_stream))
+    given: list[int] = []
+    for raw in MetaStream(str(path), STANDALONE, _PIPE).follow(first, lambda: 400 in given):
+        given.append(raw.sequence)  # noqa: PERF401 - the stop condition looks at it
+    assert given == list(range(first, 401))
+
+
 def test_a_file_whose_writer_died_inside_of_a_frame(
     core_stream: bytes, tmp_path: Path, impatient: BackendOptions
 ) -> None:

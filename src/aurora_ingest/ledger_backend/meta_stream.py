@@ -212,13 +212,23 @@ class MetaStream:
         """The tap, the byte that it starts at, and what is known of a file's form."""
         if pipe:
             return PipeTap(self.path, self.options.poll_interval), 0, None
-        if follows:
+        if follows and not self._begun():
             return FileTap(self.path, grows=True), 0, None
         form = StreamForm.of(self.path)
-        start = 0
-        if form.seekable:
-            start = self._indexed().place_of(first)
-        return FileTap(self.path, start), start, form
+        start = self._indexed().place_of(first) if form.seekable else 0
+        return FileTap(self.path, start, grows=follows), start, form
+
+    def _begun(self) -> bool:
+        """Whether a file that grows has enough bytes to tell what it is.
+
+        Raises:
+            BackendError: it cannot be read.
+        """
+        try:
+            StreamForm.of(self.path)
+        except LedgerStreamError:
+            return False
+        return True
 
     def _indexed(self) -> StreamIndex:
         try:
