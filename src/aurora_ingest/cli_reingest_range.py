@@ -219,4 +219,8 @@ def _print_summary(plan: ReingestPlan, rows: dict[str, int], *, as_json: bool) -
 
     written = f"{len(plan.chunks)} chunk{'' if len(plan.chunks) == 1 else 's'} written"
     left_out = f", {len(plan.done)} left out that are there" if plan.done else ""
-    print_rows(f"History of ledgers {plan.ledgers}: {written}{left_out}", rows)
+    title = f"History of ledgers {plan.ledgers}: {written}{left_out}"
+    if rows:
+        print_rows(title, rows)
+    else:
+        click.echo(title)

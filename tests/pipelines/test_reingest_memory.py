@@ -1,0 +1,41 @@
+"""The memory of a reingest does not follow the length of its range."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from make_lake import write_lake
+
+import aurora_ingest
+
+_FIRST = 30_848_000
+_PEAK = 500 << 20
+
+
+def _peak(lake: Path, ledgers: int, folder: Path) -> int:
+    """The largest resident set of a process that writes so many ledgers to Parquet, in bytes."""
+    words = ["reingest-range", "--network", "pubnet", "--ledgers", str(lake), "--parquet", str(folder)]
+    span = ["--from", str(_FIRST), "--to", str(_FIRST + ledgers - 1), "--log-level", "error"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "aurora_ingest", *words, *span],
+        env={**os.environ, "PYTHONPATH": str(Path(aurora_ingest.__file__).parents[1])},
+        stdout=subprocess.DEVNULL,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss << 10
+
+
+@pytest.mark.shared_data
+@pytest.mark.slow
+def test_six_times_the_ledgers_take_the_same_memory(shared_data: Path, tmp_path: Path) -> None:
+    write_lake(shared_data / "lakes" / "pubnet-30822015-30822025", tmp_path / "lake", _FIRST, 600)
+    small = _peak(tmp_path / "lake", 100, tmp_path / "small")
+    large = _peak(tmp_path / "lake", 600, tmp_path / "large")
+    assert large < 1.2 * small
+    assert large < _PEAK
