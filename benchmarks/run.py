@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 import bench_build
 import bench_kernel
+import bench_ledgers
 import bench_memory
 import bench_paths
 import bench_postgres
@@ -21,7 +22,8 @@ from measure import CALL, machine
 from report import Suite, machine_lines, with_sections
 
 SUITES: dict[str, Callable[[int, int], Suite]] = {
-    module.NAME: module.run for module in (bench_kernel, bench_build, bench_postgres, bench_memory, bench_paths)
+    module.NAME: module.run
+    for module in (bench_kernel, bench_ledgers, bench_build, bench_postgres, bench_memory, bench_paths)
 }
 RESULTS = inputs.HERE / "results"
 PAGE = inputs.HERE.parent / "docs" / "performance.md"

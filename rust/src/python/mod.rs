@@ -1,5 +1,6 @@
 //! The Python face of the kernel (`aurora_ingest._kernel`); its truth is `_kernel.pyi`.
 
+mod allocator;
 mod arrow;
 mod base64;
 mod changes;
@@ -23,6 +24,7 @@ use crate::pg_copy;
 
 #[pymodule]
 fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    allocator::keep_freed_memory();
     let py = module.py();
     module.add("XdrError", py.get_type::<errors::XdrError>())?;
     module.add("HashMismatch", py.get_type::<errors::HashMismatch>())?;
