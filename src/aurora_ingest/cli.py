@@ -14,6 +14,7 @@ import click
 from aurora_ingest import __version__
 from aurora_ingest.cli_build_state import build_state_command
 from aurora_ingest.cli_follow import follow_command
+from aurora_ingest.cli_operate import fill_gaps_command, reap_command, trigger_rebuild_command
 from aurora_ingest.cli_order_book import find_paths_command, order_book_command
 from aurora_ingest.cli_redrive import redrive_command
 from aurora_ingest.cli_reingest_range import reingest_range_command
@@ -43,13 +44,16 @@ def cli() -> None:
 
 
 cli.add_command(build_state_command)
+cli.add_command(fill_gaps_command)
 cli.add_command(find_paths_command)
 cli.add_command(follow_command)
 cli.add_command(order_book_command)
 cli.add_command(reingest_range_command)
 cli.add_command(redrive_command)
 cli.add_command(verify_range_command)
+cli.add_command(reap_command)
 cli.add_command(status_command)
+cli.add_command(trigger_rebuild_command)
 cli.add_command(write_lake_command)
 cli.add_command(db_group)
 

@@ -43,6 +43,15 @@ def status_command(*, db_url: str | None, as_json: bool) -> None:
     click.echo(f"unfinished:      {len(status.unfinished) or 'none'}")
     for build in status.unfinished:
         click.echo(f"  {build}")
+    if status.leader is not None and status.seconds_since_commit is not None:
+        click.echo(f"last commit:     {status.seconds_since_commit:.0f} s ago by {status.leader}")
+    click.echo(f"nodes:           {len(status.nodes) or 'none'}")
+    for node in status.nodes:
+        at = "before its first ledger" if node.position is None else f"at ledger {node.position}"
+        click.echo(f"  {node.node}, version {node.version}, {at}, heard of {node.seconds_silent:.0f} s ago")
+    click.echo(f"gaps:            {'' if status.gaps else 'none'}")
+    for table, ranges in status.gaps.items():
+        click.echo(f"  {table}: ledgers {', '.join(ranges)}")
     from aurora_ingest.cli_output import print_rows
 
     print_rows("Rows", status.rows)

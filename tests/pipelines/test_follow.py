@@ -104,8 +104,8 @@ def test_an_existing_state_is_resumed(
     assert closed_network.rows(engine, TABLES) == undisturbed
     assert [ledger for ledger, _ in closed_network.commits(engine)] == list(range(64, 101))
     assert [row[0] for row in closed_network.rows(engine, HISTORY_TABLES)["history_ledgers"]] == list(range(64, 101))
-    assert nodes.read_nodes(engine) == ()
     with engine.connect() as connection:
+        assert nodes.read_nodes(connection) == ()
         assert connection.execute(sa.select(ingest_live)).first() is None
 
 

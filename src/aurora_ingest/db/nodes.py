@@ -55,13 +55,10 @@ def leave(engine: sa.Engine, node: str) -> None:
         connection.execute(sa.delete(ingest_nodes).where(ingest_nodes.c.node == node))
 
 
-def read_nodes(engine: sa.Engine) -> tuple[Node, ...]:
+def read_nodes(connection: sa.Connection) -> tuple[Node, ...]:
     """Returns all nodes, the one heard of last first."""
     books = ingest_nodes.c
-    with engine.connect() as connection:
-        silent = (clock(connection) - books.seen_at).label("silent")
-        query = sa.select(books.node, books.version, silent, books.position, books.led).order_by(silent, books.node)
-        return tuple(
-            Node(row.node, row.version, max(row.silent, 0.0), row.position, row.led)
-            for row in connection.execute(query)
-        )
+    silent = (clock(connection) - books.seen_at).label("silent")
+    query = sa.select(books.node, books.version, silent, books.position, books.led).order_by(silent, books.node)
+    rows = connection.execute(query).all()
+    return tuple(Node(row.node, row.version, max(row.silent, 0.0), row.position, row.led) for row in rows)

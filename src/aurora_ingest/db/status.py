@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from aurora_ingest.db import builds, cursor, schema
+from aurora_ingest.db import builds, cursor, nodes, schema
+from aurora_ingest.db.engine import clock
+from aurora_ingest.db.gaps import read_gaps
+from aurora_ingest.db.lead_books import ingest_commits
 from aurora_ingest.db.read_only import read_only_session
 from aurora_ingest.db.tables import STATE_TABLES
 
@@ -22,6 +25,11 @@ class DatabaseStatus:
         state_invalid: the state was found wrong and waits for a rebuild.
         rows: rows of each state table.
         unfinished: builds that were neither published nor abandoned.
+        ledger_hash: hash of that ledger, lower-case hex.
+        leader: node that wrote the last ledger that was followed, None before the first one.
+        seconds_since_commit: time since that, by the database's clock.
+        nodes: nodes that follow, the one heard of last first.
+        gaps: ledgers that history tables lack below the cursor, by table.
     """
 
     network_passphrase: str | None
@@ -30,6 +38,11 @@ class DatabaseStatus:
     state_invalid: bool
     rows: dict[str, int]
     unfinished: tuple[builds.UnfinishedBuild, ...]
+    ledger_hash: str | None
+    leader: str | None
+    seconds_since_commit: float | None
+    nodes: tuple[nodes.Node, ...]
+    gaps: dict[str, tuple[str, ...]]
 
 
 def read_status(engine: sa.Engine) -> DatabaseStatus:
@@ -44,6 +57,8 @@ def read_status(engine: sa.Engine) -> DatabaseStatus:
             table: int(connection.execute(sa.select(sa.func.count()).select_from(sa.table(table))).scalar_one())
             for table in STATE_TABLES
         }
+        leader, seconds = _last_commit(connection)
+        gaps = read_gaps(connection)
         return DatabaseStatus(
             network_passphrase=cursor.read(connection, cursor.NETWORK),
             last_ledger=cursor.read_last_ledger(connection),
@@ -51,4 +66,16 @@ def read_status(engine: sa.Engine) -> DatabaseStatus:
             state_invalid=cursor.is_state_invalid(connection),
             rows=rows,
             unfinished=builds.unfinished_builds(connection),
+            ledger_hash=cursor.read_last_hash(connection),
+            leader=leader,
+            seconds_since_commit=seconds,
+            nodes=nodes.read_nodes(connection),
+            gaps={table: tuple(str(each) for each in found) for table, found in gaps.items()},
         )
+
+
+def _last_commit(connection: sa.Connection) -> tuple[str | None, float | None]:
+    commits = ingest_commits.c
+    since = clock(connection) - commits.committed_at
+    row = connection.execute(sa.select(commits.node, since).order_by(commits.ledger.desc()).limit(1)).first()
+    return (None, None) if row is None else (str(row[0]), max(float(row[1]), 0.0))

@@ -1,0 +1,158 @@
+"""The commands of those who keep a system running: `trigger-rebuild`, `reap` and `fill-gaps`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from aurora_ingest.cli_network import network_of, network_options
+from aurora_ingest.cli_options import database_option, logging_options
+from aurora_ingest.cli_status import connected
+from aurora_ingest.errors import UsageError
+
+if TYPE_CHECKING:
+    from aurora_ingest.ledger.ledger_range import LedgerRange
+
+
+@click.command(
+    "trigger-rebuild",
+    short_help="Have the state built again by a node that follows.",
+    epilog="\b\nExample:\n  aurora-ingest trigger-rebuild --db-url postgresql://localhost/testnet",
+)
+@database_option
+@logging_options
+def trigger_rebuild_command(*, db_url: str | None) -> None:
+    """Mark the state as wrong: one of the nodes that follow builds it again, readers see the old one until then."""
+    with connected(db_url) as engine:
+        from aurora_ingest.db import cursor, schema
+        from aurora_ingest.db.engine import writing
+        from aurora_ingest.errors import DatabaseError
+
+        schema.require(engine)
+        with writing(engine) as connection:
+            last = cursor.read_last_ledger(connection, lock=True)
+            if last is None:
+                raise DatabaseError("the database holds no state that could be built again")
+            cursor.write(connection, cursor.STATE_INVALID, "true")
+    click.echo(f"the state at ledger {last} will be built again by the next node that follows")
+
+
+@click.command(
+    "reap",
+    short_help="Delete the history of old ledgers.",
+    epilog="\b\nExample:\n  aurora-ingest reap --db-url postgresql://localhost/testnet --keep-ledgers 120960",
+)
+@database_option
+@click.option(
+    "--keep-ledgers",
+    envvar="AURORA_KEEP_LEDGERS",
+    type=click.IntRange(min=1),
+    metavar="N",
+    required=True,
+    show_envvar=True,
+    help="How many ledgers up to the cursor keep their history.",
+)
+@logging_options
+def reap_command(*, db_url: str | None, keep_ledgers: int) -> None:
+    """Delete the history of all ledgers but the newest, oldest first, in small transactions beside nodes that follow.
+
+    It can be stopped at any moment and run again. State tables are not touched.
+    """
+    with connected(db_url) as engine:
+        from aurora_ingest.db.reap import reap
+
+        reaped = reap(engine, keep_ledgers, told=lambda batch: click.echo(f"ledgers {batch} left", err=True))
+    if reaped.ledgers is None:
+        click.echo(f"nothing to reap: history begins at ledger {reaped.kept_from} or later")
+    else:
+        click.echo(f"history of ledgers {reaped.ledgers} has left; it begins at ledger {reaped.kept_from} now")
+
+
+@click.command(
+    "fill-gaps",
+    short_help="Write the history that is missing below the cursor.",
+    epilog="\b\nExample:\n  aurora-ingest fill-gaps --network testnet --ledgers gs://my-lake/ledgers "
+    "--db-url postgresql://localhost/testnet",
+)
+@network_options
+@click.option(
+    "--ledgers",
+    "ledgers_url",
+    envvar="AURORA_LEDGERS",
+    metavar="URL",
+    required=True,
+    show_envvar=True,
+    help="Where the ledgers come from, as in reingest-range.",
+)
+@click.option(
+    "--from",
+    "first",
+    envvar="AURORA_FROM",
+    type=click.IntRange(min=1),
+    metavar="LEDGER",
+    show_envvar=True,
+    help="The first ledger that has to have history; the oldest one that has any if not given.",
+)
+@click.option(
+    "--to",
+    "last",
+    envvar="AURORA_TO",
+    type=click.IntRange(min=1),
+    metavar="LEDGER",
+    show_envvar=True,
+    help="The last such ledger; the cursor if not given.",
+)
+@database_option
+@click.option(
+    "--dry-run",
+    envvar="AURORA_DRY_RUN",
+    is_flag=True,
+    show_envvar=True,
+    help="Print the gaps and write nothing.",
+)
+@logging_options
+def fill_gaps_command(
+    *,
+    network_name: str | None,
+    network_passphrase: str | None,
+    ledgers_url: str,
+    first: int | None,
+    last: int | None,
+    db_url: str | None,
+    dry_run: bool,
+) -> None:
+    """Write the history tables of those ledgers up to the cursor that they have nothing of.
+
+    Which ledgers a table has stands in the books, where an empty ledger is noted too. Every gap is a reingest-range.
+    """
+    if db_url is None:
+        raise UsageError("which database? Give --db-url or set AURORA_DB_URL")
+    network = network_of(network_name, network_passphrase)
+    with connected(db_url) as engine:
+        from aurora_ingest.db import schema
+        from aurora_ingest.db.gaps import read_gaps
+
+        schema.require(engine)
+        with engine.connect() as connection:
+            gaps = read_gaps(connection, first, last)
+    by_range: dict[LedgerRange, list[str]] = {}
+    for table, found in gaps.items():
+        for each in found:
+            by_range.setdefault(each, []).append(table)
+            click.echo(f"{table}: ledgers {each} are missing", err=True)
+    if not dry_run:
+        from aurora_ingest.pipelines import reingest_range
+        from aurora_ingest.pipelines.options import ReingestOptions
+        from aurora_ingest.runners import launch
+
+        runner = launch.choose_engine([])
+        for each, tables in sorted(by_range.items(), key=lambda item: item[0].first):
+            options = ReingestOptions(network, ledgers_url, each, db_url=db_url, tables=tuple(tables))
+            plan = reingest_range.plan_reingest(options)
+            with reingest_range.open_targets(plan):
+                launch.run(partial(reingest_range.reingest_range, plan=plan), runner)
+    count, missing = len(by_range), sum(len(each) for each in by_range)
+    what = f"{count} gap{'' if count == 1 else 's'} of {missing} ledger{'' if missing == 1 else 's'}"
+    click.echo(f"{what if count else 'no gaps'}{'' if dry_run or not count else ' filled'}")
