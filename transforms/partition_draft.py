@@ -109,10 +109,10 @@ class PartitionDraft:
         self._quarantined = dict(self._rows)
         self._stack = ExitStack()
         self._stack.enter_context(locked(self._folder / "lock"))
+        self._stack.callback(self._drop_drafts)
         try:
             roll_forward(self._root, self._folder / "ready.json")
-            for left in self._folder.glob("*.draft"):
-                left.unlink()
+            self._drop_drafts()
             self._former = dataset.read_partition(partition)
             for spec in self._specs:
                 self._open(spec, name)
@@ -210,6 +210,12 @@ class PartitionDraft:
             if last > self._chunk.last:
                 spans.append((max(first, self._chunk.last + 1), last, source))
         return joined_spans(spans)
+
+    def _drop_drafts(self) -> None:
+        """Removes the drafts that no journal names; a journal's are left for whoever finishes it."""
+        if not (self._folder / "ready.json").exists():
+            for left in self._folder.glob("*.draft"):
+                left.unlink()
 
     def close(self) -> None:
         """Gives up the drafts that were not published, and the lock."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from aurora_ingest.transforms.partition_draft import PartitionDraft
 from aurora_ingest.transforms.processors import TableSpec, decoded_columns, history_by_table
 from aurora_ingest.transforms.processors.processor import processed
 from aurora_ingest.transforms.read_ledgers import LedgerReading, read_chunks
+from aurora_ingest.transforms.row_group_file import read_between
 from aurora_ingest.transforms.write_history_sql import write_slice
 
 
@@ -106,10 +107,22 @@ def redrive_database(
     target = history.HistoryTarget(tuple(tables), "quarantine", network.passphrase, keep_going=True)
     history.check(engine, ledgers, target)
     with engine.connect() as connection:
-        records = [each for each in quarantine.held(connection, ledgers) if each.kind == LEDGER]
-    held, lost = _by_ledger((each for each in records if each.table in tables), mended)
-    done = Redriven(*history.mend_rows(engine, ledgers, target)) + Redriven(stayed=lost)
-    for source in held:
+        places = quarantine.places(connection, ledgers, LEDGER)
+
+    def held(ledger: int) -> Quarantined:
+        with engine.connect() as connection:
+            return next(
+                each
+                for each in quarantine.held(connection, LedgerRange(ledger, ledger))
+                if each.kind == LEDGER and each.table in tables
+            )
+
+    done = Redriven(*history.mend_rows(engine, ledgers, target))
+    for ledger, lacking in _of_tables(places, tables):
+        source = _source(held(ledger), lacking, mended)
+        if source is None:
+            done += Redriven(stayed=len(lacking))
+            continue
         chunk = source.available()
         with named(chunk):
             transaction = history.ChunkTransaction(engine, chunk, replace(target, tables=source.tables))
@@ -145,9 +158,12 @@ def redrive_dataset(
         NetworkMismatchError: the dataset holds another network.
     """
     dataset.open()
-    held, lost = _by_ledger(_held_in_files(dataset, ledgers, tables), mended)
-    done = Redriven(stayed=lost)
-    for source in held:
+    done = Redriven()
+    for ledger, lacking in _of_tables(_places_in_files(dataset, ledgers, tables), tables):
+        source = _source(_held_in_file(dataset, lacking[0], ledger), lacking, mended)
+        if source is None:
+            done += Redriven(stayed=len(lacking))
+            continue
         chunk = source.available()
         with named(chunk):
             draft = PartitionDraft(dataset, chunk, source.specs)
@@ -169,31 +185,41 @@ def _outcome(source: _HeldLedger, *, stays: bool) -> Redriven:
     return Redriven(stayed=count) if stays else Redriven(mended=count)
 
 
-def _by_ledger(records: Iterable[Quarantined], mended: LedgerBackend | None) -> tuple[list[_HeldLedger], int]:
-    """Returns the ledgers that can be tried again, and how many records are of others."""
-    by_ledger: dict[int, list[Quarantined]] = {}
-    for record in records:
-        by_ledger.setdefault(record.ledger, []).append(record)
-    held, lost = [], 0
-    for ledger, some in sorted(by_ledger.items()):
-        raw = RawLedger(ledger, some[0].raw, f"quarantine of ledger {ledger}", some[0].has_meta)
-        if not raw.data:
-            if mended is None:
-                lost += len(some)
-                continue
-            (raw,) = mended.read(LedgerRange(ledger, ledger))
-        held.append(_HeldLedger(raw, tuple(each.table for each in some)))
-    return held, lost
+def _of_tables(places: Mapping[int, tuple[str, ...]], tables: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Yields the ledgers that lack rows of some tables, with those tables."""
+    for ledger, some in sorted(places.items()):
+        lacking = tuple(table for table in tables if table in some)
+        if lacking:
+            yield ledger, lacking
 
 
-def _held_in_files(dataset: HistoryDataset, ledgers: LedgerRange, tables: Sequence[str]) -> Iterator[Quarantined]:
+def _source(record: Quarantined, tables: tuple[str, ...], mended: LedgerBackend | None) -> _HeldLedger | None:
+    """Returns the ledger of a record as a source of ledgers; None if its bytes are not there."""
+    ledger = record.ledger
+    if record.raw:
+        raw = RawLedger(ledger, record.raw, f"quarantine of ledger {ledger}", record.has_meta)
+    elif mended is not None:
+        (raw,) = mended.read(LedgerRange(ledger, ledger))
+    else:
+        return None
+    return _HeldLedger(raw, tables)
+
+
+def _places_in_files(
+    dataset: HistoryDataset, ledgers: LedgerRange, tables: Sequence[str]
+) -> dict[int, tuple[str, ...]]:
+    found: dict[int, tuple[str, ...]] = {}
     for table in tables:
         for path in sorted((Path(dataset.root) / QUARANTINE).glob(f"*/{table}.parquet")):
-            for row in pq.read_table(path).to_pylist():  # bad ledgers are few
-                if row["ledger_sequence"] in ledgers:
-                    yield _record(row)
+            for ledger in pq.read_table(path, columns=["ledger_sequence"]).column(0).to_pylist():  # bad ledgers are few
+                if ledger in ledgers:
+                    found[ledger] = (*found.get(ledger, ()), table)
+    return found
 
 
-def _record(row: Mapping[str, object]) -> Quarantined:
+def _held_in_file(dataset: HistoryDataset, table: str, ledger: int) -> Quarantined:
+    partition = dataset.partition_of(LedgerRange(ledger, ledger))
+    path = Path(dataset.root) / QUARANTINE / dataset.name_of(partition) / f"{table}.parquet"
+    (row,) = (row for batch in read_between(path, "ledger_sequence", ledger, ledger) for row in batch.to_pylist())
     names = ("ledger_sequence", "table_name", "kind", "position", "raw", "has_meta", "reason")
-    return Quarantined(*(row[name] for name in names))  # type: ignore[arg-type]  # the file has the schema's types
+    return Quarantined(*(row[name] for name in names))

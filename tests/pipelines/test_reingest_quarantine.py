@@ -128,6 +128,7 @@ def test_by_default_a_bad_ledger_stops_its_chunk(lake: Path, tmp_path: Path) -> 
     with pytest.raises(StateError, match=expected):
         reingest(TESTNET, lake, (_FIRST, _LAST), db_url=url, parquet=tmp_path / "parquet", chunk_ledgers=16)
     assert not set(ledgers_of(url)) & set(range(_FIRST + 16, _FIRST + 32))
+    assert not list((tmp_path / "parquet").rglob("*.draft"))
     _damage(lake, _BAD)
     with pytest.raises(LedgerStreamError, match=rf"chunk {_FIRST + 16}-{_FIRST + 31}: .*--{_BAD}\.xdr\.zst"):
         reingest(TESTNET, lake, (_FIRST, _LAST), db_url=url, chunk_ledgers=16)

@@ -288,13 +288,11 @@ def mend_rows(engine: sa.Engine, ledgers: LedgerRange, target: HistoryTarget) ->
         how many rows are in their tables now, and how many stayed in quarantine.
     """
     with engine.connect() as connection:
-        places = {
-            (each.ledger, each.table)
-            for each in quarantine.held(connection, ledgers)
-            if each.kind == quarantine.ROW and each.table in target.tables
-        }
+        places = quarantine.places(connection, ledgers, quarantine.ROW)
     mended = stayed = 0
-    for ledger, table in sorted(places):
+    for ledger, table in ((ledger, table) for ledger, some in places.items() for table in some):
+        if table not in target.tables:
+            continue
         here = LedgerRange(ledger, ledger)
         with writing(engine) as connection:
             chunk_locks.lock_ledgers(connection, here)

@@ -147,6 +147,27 @@ def row_of(record: Quarantined) -> pa.RecordBatch:
         return reader.read_next_batch()
 
 
+def places(connection: sa.Connection, ledgers: LedgerRange, kind: str) -> dict[int, tuple[str, ...]]:
+    """Returns which tables have something in quarantine, by ledger, ascending; what it is stays in the database.
+
+    Args:
+        connection: in a transaction.
+        ledgers: only these.
+        kind: LEDGER or ROW.
+    """
+    columns = ingest_quarantine.c
+    query = (
+        sa.select(columns.ledger_sequence, columns.table_name)
+        .where(columns.ledger_sequence.between(ledgers.first, ledgers.last), columns.kind == kind)
+        .distinct()
+        .order_by(columns.ledger_sequence, columns.table_name)
+    )
+    found: dict[int, tuple[str, ...]] = {}
+    for ledger, table in connection.execute(query):
+        found[ledger] = (*found.get(ledger, ()), table)
+    return found
+
+
 def held(connection: sa.Connection, ledgers: LedgerRange | None = None) -> Iterator[Quarantined]:
     """Yields what is in quarantine, in the order of ledgers, kinds, tables and positions.
 
