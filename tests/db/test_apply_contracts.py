@@ -23,8 +23,8 @@ from aurora_ingest.network import STANDALONE
 from aurora_ingest.transforms.extract_changes import compacted, ledger_unit
 from aurora_ingest.transforms.processors import TABLES, entry_columns
 from aurora_ingest.transforms.state_changes import state_change, with_tables
-from contract_entries import CONTRACT, ISSUER, balance, instance, ttl
 from kernel.change_batches import change_batch
+from soroban_entries import CONTRACT, ISSUER, balance, instance, ttl
 
 I128_MAX = 2**127 - 1
 AMOUNT = slice(-72, -56)

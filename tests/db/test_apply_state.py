@@ -22,8 +22,8 @@ from aurora_ingest.network import STANDALONE
 from aurora_ingest.transforms.extract_changes import compacted, ledger_unit
 from aurora_ingest.transforms.processors import TABLES, entry_columns
 from aurora_ingest.transforms.state_changes import state_change, with_tables
-from contract_entries import ISSUER, USD
 from kernel.change_batches import change_batch
+from soroban_entries import ISSUER, USD
 
 I64_MAX = 2**63 - 1
 Change = tuple[str, bytes, bytes | None, bytes | None]

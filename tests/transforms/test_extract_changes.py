@@ -25,9 +25,9 @@ from aurora_ingest.transforms.extract_changes import (
 from aurora_ingest.transforms.ledger_unit import CHUNK, LEDGER, LedgerUnit, LedgerUnitCoder, Receipt
 from aurora_ingest.transforms.processors import TABLES, entry_columns
 from aurora_ingest.transforms.state_changes import state_change, with_tables
-from contract_entries import balance, ttl
 from differential.closed_ledgers import framed
 from kernel.change_batches import change_batch
+from soroban_entries import balance, ttl
 from support import EagerPipeline
 
 COLUMNS = entry_columns(TABLES)
