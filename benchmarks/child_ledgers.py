@@ -15,20 +15,30 @@ from measure import own_peak_rss
 
 from aurora_ingest import _kernel
 
+# What Go's reader has in hand after its walk: no copies of whole metas, no hashes of sets, results and keys.
+SAME = {
+    "ledgers": ["ledger_sequence", "ledger_hash", "close_time"],
+    "transactions": ["ledger_sequence", "transaction_hash", "account", "result_code", "envelope_xdr", "result_xdr"],
+    "operations": ["id", "type", "source_account", "body_xdr", "result_xdr"],
+    "changes": ["ledger_sequence", "transaction_order", "operation_order", "type", "entry_type", "pre_xdr", "post_xdr"],
+    "contract_events": ["ledger_sequence", "transaction_order", "operation_order", "contract_id", "topics", "data_xdr"],
+}
 CHUNK = 1 << 20
 BATCH = 16 << 20  # bytes of ledgers, the slice of a reingest
 
 
 def projection(name: str) -> Mapping[str, Sequence[str] | None] | None:
-    """Return the columns of a case: all, those without a second text form of their XDR, or none (validation only)."""
+    """Return the columns of a case: all, those without a second text form of their XDR, Go's, or none."""
     if name == "full":
         return None
     if name == "none":
         return {}
+    if name == "same":
+        return SAME
     if name == "binary":
         names = {table: pa.schema(_kernel.ledger_schema(table)).names for table in _kernel.LEDGER_TABLES}
         return {table: [n for n in all_ if not n.endswith(("_base64", "_json"))] for table, all_ in names.items()}
-    raise ValueError(f"{name!r} is no projection; known are full, binary, none")
+    raise ValueError(f"{name!r} is no projection; known are full, binary, same, none")
 
 
 def read(path: Path, columns: Mapping[str, Sequence[str] | None] | None, passphrase: str) -> dict[str, int]:
