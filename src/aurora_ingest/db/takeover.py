@@ -60,16 +60,17 @@ def is_visible(connection: sa.Connection, build_id: str, checkpoint: int) -> boo
         False if it has to be built again: its state was found wrong, or the database was set back behind it.
 
     Raises:
-        UnfinishedBuildError: the state has moved on since; building it again would set it back.
+        UnfinishedBuildError: the state has moved on since and is right; building it again would set it back.
     """
     last = cursor.read_last_ledger(connection)
+    if cursor.is_state_invalid(connection):
+        return False
     if last is not None and last > checkpoint:
         raise UnfinishedBuildError(
             f"build {build_id[:12]} of checkpoint {checkpoint} was published and the state has moved on to ledger "
             f"{last}: nothing is left to resume; to set the state back to {checkpoint}, leave out --resume"
         )
-    current = cursor.read_version(connection) == cursor.CURRENT_VERSION
-    return last == checkpoint and current and not cursor.is_state_invalid(connection)
+    return last == checkpoint and cursor.read_version(connection) == cursor.CURRENT_VERSION
 
 
 def _is_dead(node: str | None) -> bool:
