@@ -139,7 +139,7 @@ def test_a_header_with_flags(source: Source) -> None:
     check(source, [(sequence, meta.to_xdr_bytes())])
 
 
-@pytest.mark.parametrize(("value_type", "before"), [(2, 68), (3, 8), (4, 76)])
+@pytest.mark.parametrize("value_type, before", [(2, 68), (3, 8), (4, 76)])
 def test_close_values_of_coming_protocols(source: Source, value_type: int, before: int) -> None:
     """The SDK does not know them yet: the extension is put in as bytes, where that of a signed value stands."""
     _, data = source.ledgers[0]
