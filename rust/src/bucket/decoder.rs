@@ -3,7 +3,6 @@
 use arrow_array::RecordBatch;
 
 use super::fault::Fault;
-use super::memory::keep_freed_pages;
 use super::records::{DEAD, ReadOptions, RecordReader, Step};
 use crate::rows::{Projection, RowError, RowTables};
 
@@ -39,7 +38,6 @@ impl Decoder {
         network_id: Option<[u8; 32]>,
         rule: BatchRule,
     ) -> Result<Self, Fault> {
-        keep_freed_pages();
         Ok(Self {
             reader: RecordReader::new(options)?,
             tables: RowTables::new(projection, network_id),

@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use super::decoder::{Batches, push_record};
 use super::fault::{Fault, hex};
 use super::heap::{KeyHeap, Keys};
-use super::memory::keep_freed_pages;
 use super::records::{DEAD, INIT, ReadOptions, RecordReader, Step};
 use super::split::{RangeCounter, SegmentCounter, SegmentRule};
 use crate::rows::{ENTRY_TYPES, Projection, RowTables};
@@ -120,7 +119,6 @@ impl Merger {
         projection: &Projection,
         network_id: Option<[u8; 32]>,
     ) -> Result<Self, Fault> {
-        keep_freed_pages();
         let (numbering, segment, index) = match &options.ranges {
             Ranges::Discover {
                 segment,

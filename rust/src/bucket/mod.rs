@@ -6,7 +6,6 @@ pub mod fault;
 pub mod frames;
 pub mod heap;
 pub mod inflate;
-mod memory;
 pub mod merger;
 pub mod records;
 pub mod split;
