@@ -119,3 +119,28 @@ def test_words_that_are_no_framing_are_refused() -> None:
     assert frames.finish() == []
     with pytest.raises(ValueError, match="finish"):
         frames.feed(b"")
+
+
+def test_ledgers_that_the_decoder_will_check_are_only_cut(shared_data: Path) -> None:
+    data = plain(shared_data / "public" / FRAMED)[:200_000]
+    first = 4 + (struct.unpack_from(">I", data)[0] & 0x7FFFFFFF)
+    body = bytearray(data[4:first])
+    body[-12:-8] = b"\xff\xff\xff\xff"  # the number of something at its end
+    streams: tuple[tuple[Any, bytes | bytearray], ...] = (
+        ("framed", data[:4] + body),
+        ("single", body),
+        ("batch", struct.pack(">III", 1410048, 1410048, 1) + body),
+    )
+    for framing, stream in streams:
+        for step in (1000, 1 << 20):
+            frames = LedgerFrames(framing=framing, compression="none", validate=False)
+            found = [one for at in range(0, len(stream), step) for one in frames.feed(bytes(stream[at : at + step]))]
+            assert found + frames.finish() == [(1410048, bytes(body))]
+        with pytest.raises(XdrError):
+            whole(bytes(stream), framing)
+    frames = LedgerFrames(framing="framed", compression="none", validate=False)
+    assert frames.feed(data[: first - 1]) == []
+    with pytest.raises(XdrError, match="truncated frame at byte 0"):
+        frames.finish()
+    with pytest.raises(XdrError, match="LedgerCloseMeta"):
+        LedgerFrames(framing="framed", compression="none", validate=False).feed(b"\x80\0\0\x04\0\0\0\x07")
