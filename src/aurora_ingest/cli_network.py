@@ -39,6 +39,18 @@ def network_options(function: _Function) -> _Function:
     return function
 
 
+def checkpoint_frequency_option(function: _Function) -> _Function:
+    """Adds ``--checkpoint-frequency``."""
+    return click.option(
+        "--checkpoint-frequency",
+        envvar="AURORA_CHECKPOINT_FREQUENCY",
+        type=click.IntRange(min=2),
+        metavar="LEDGERS",
+        show_envvar=True,
+        help="Ledgers per checkpoint of an archive; 64 on every public network.",
+    )(function)
+
+
 def network_of(name: str | None, passphrase: str | None, frequency: int | None = None) -> Network:
     """Returns the network that the flags describe.
 

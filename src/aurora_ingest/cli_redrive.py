@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aurora_ingest.cli_network import network_of, network_options, tables_option
+from aurora_ingest.cli_network import (
+    checkpoint_frequency_option,
+    network_of,
+    network_options,
+    tables_option,
+)
 from aurora_ingest.cli_options import database_option, json_option, logging_options
 from aurora_ingest.errors import UsageError
 
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
     epilog="\b\nExample:\n  aurora-ingest redrive --network pubnet --db-url sqlite:///history.db",
 )
 @network_options
+@checkpoint_frequency_option
 @click.option(
     "--ledgers",
     "ledgers_url",
@@ -66,6 +72,7 @@ def redrive_command(
     *,
     network_name: str | None,
     network_passphrase: str | None,
+    checkpoint_frequency: int | None,
     ledgers_url: str | None,
     first: int | None,
     last: int | None,
@@ -86,7 +93,7 @@ def redrive_command(
 
     if db_url is None and parquet_dir is None:
         raise UsageError("which quarantine? Give --db-url, --parquet or both")
-    network = network_of(network_name, network_passphrase)
+    network = network_of(network_name, network_passphrase, checkpoint_frequency)
     ledgers = LedgerRange(first or 1, last or LEDGER_MAX)
     mended = None
     if ledgers_url is not None:

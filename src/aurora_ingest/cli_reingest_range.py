@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aurora_ingest.cli_network import network_of, network_options, tables_option, without_password
+from aurora_ingest.cli_network import (
+    checkpoint_frequency_option,
+    network_of,
+    network_options,
+    tables_option,
+    without_password,
+)
 from aurora_ingest.cli_options import BeamCommand, database_option, json_option, logging_options
 from aurora_ingest.errors import UsageError
 
@@ -25,6 +31,7 @@ if TYPE_CHECKING:
     "--to 30822025 --db-url sqlite:///history.db",
 )
 @network_options
+@checkpoint_frequency_option
 @click.option(
     "--ledgers",
     "ledgers_url",
@@ -117,6 +124,7 @@ def reingest_range_command(
     *,
     network_name: str | None,
     network_passphrase: str | None,
+    checkpoint_frequency: int | None,
     first: int,
     last: int,
     workers: int,
@@ -136,7 +144,7 @@ def reingest_range_command(
     from aurora_ingest.pipelines.options import ReingestOptions
     from aurora_ingest.runners import launch
 
-    network = network_of(network_name, network_passphrase)
+    network = network_of(network_name, network_passphrase, checkpoint_frequency)
     flags = ctx.meta.get(BeamCommand.FLAGS, ())
     options = ReingestOptions(
         network=network,

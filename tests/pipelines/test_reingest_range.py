@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 
 from aurora_ingest.db import live
 from aurora_ingest.db.engine import connect
@@ -25,6 +26,7 @@ from reingesting import data_files, files, ledgers_in, ledgers_of, migrated, rei
 _FIRST, _LAST = 1_410_048, 1_410_303
 _ACCEL = STANDALONE.with_checkpoint_frequency(8)
 _ACCEL_FOLDER = "standalone-p19-accel"
+_STREAM = Path(__file__).parents[1] / "data" / "standalone-accel-ledgers.xdr.zst"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -114,13 +116,36 @@ def test_ranges_from_genesis_to_either_side_of_a_checkpoint(
     assert (tables(db_url), files(folder)) == before
 
 
-@pytest.mark.shared_data
-def test_a_stream_has_no_genesis_and_says_so(shared_data: Path, tmp_path: Path) -> None:
-    stream = next((shared_data / _ACCEL_FOLDER / "meta").rglob("*.xdr*"))
-    plan = reingest(_ACCEL, f"file://{stream}", (1, 60), parquet=tmp_path, chunk_ledgers=16, workers=2)
+def test_a_stream_has_no_genesis_and_says_so(tmp_path: Path) -> None:
+    plan = reingest(_ACCEL, f"file://{_STREAM}", (1, 60), parquet=tmp_path, chunk_ledgers=16, workers=2)
     assert "reading starts at ledger 2" in plan.genesis
     assert len(plan.groups()) == 2
     assert ledgers_in(tmp_path) == list(range(2, 61))
+
+
+@pytest.mark.shared_data
+def test_a_stream_a_database_of_core_and_an_archive_give_the_same_rows(
+    shared_data: Path, archive: str, tmp_path: Path
+) -> None:
+    core = tmp_path / "core.sqlite"
+    with (
+        (shared_data / _ACCEL_FOLDER / "oracle" / "stellar-core.sqlite.zst").open("rb") as packed,
+        core.open("wb") as out,
+    ):
+        zstandard.ZstdDecompressor().copy_stream(packed, out)
+    for name, url in (("stream", _STREAM), ("core", f"core-db+sqlite:///{core}"), ("archive", archive)):
+        reingest(_ACCEL, url, (2, 95), parquet=tmp_path / name, chunk_ledgers=40)
+    stream = data_files(tmp_path / "stream")
+    # Inside a list of changes the order is that of the source.
+    changes = {path for path in stream if path.startswith("ledger_entry_changes/")}
+    core_rows = data_files(tmp_path / "core")
+    assert {path for path in stream if stream[path] != core_rows[path]} <= changes
+    same = {path for path, digest in data_files(tmp_path / "archive").items() if stream[path] == digest}
+    assert {path.partition("/")[0] for path in stream if path not in same} == {
+        "history_transactions",  # an archive has no metas
+        "ledger_entry_changes",
+        "ingest_ledger_counts",
+    }
 
 
 @pytest.mark.shared_data
