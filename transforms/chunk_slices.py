@@ -96,7 +96,7 @@ class ChunkOrder:
 
 @contextmanager
 def named(chunk: LedgerRange) -> Iterator[None]:
-    """Put the chunk's name before the message of an error; errors of the database become ours."""
+    """Put the chunk's name before the message of an error; errors of the database and of the disk become ours."""
     place = f"chunk {chunk}: "
     try:
         yield
@@ -108,3 +108,6 @@ def named(chunk: LedgerRange) -> Iterator[None]:
         reason = next(iter(str(getattr(error, "orig", None) or error).strip().splitlines()), type(error).__name__)
         message = f"{place}the database failed: {reason}"
         raise DatabaseError(message) from error
+    except OSError as error:
+        message = f"{place}{error}"
+        raise AuroraError(message) from error
