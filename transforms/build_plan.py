@@ -49,9 +49,9 @@ class SplitRule:
         """Choose the largest key ranges with which one process stays below a ceiling of memory.
 
         A key range is what a process holds at once. It has `segments_per_range` segments, each of at most 1 MiB of
-        records, and of every open bucket perhaps one more that began before the range. Measured on Parquet and
-        PostgreSQL (docs/concepts.md), a process needs at most 420 MB and 6 MB per segment; both are taken with a
-        reserve, the second one doubled for states of large contract entries. Powers of two only, so that near
+        records, and of every open bucket perhaps one more that began before the range. Measured on Parquet
+        (docs/concepts.md), a process needs at most 420 MB and 9 MB per segment of the range; both are taken with a
+        reserve, and the segments of the other buckets come on top. Powers of two only, so that near
         ceilings give the same build.
 
         Args:
