@@ -7,7 +7,8 @@ use super::walk::Walked;
 #[derive(Default)]
 pub struct Matching {
     by_hash: Vec<([u8; 32], u32)>,
-    taken: Vec<bool>,
+    /// By place of the first envelope with a hash: how many of those with this hash belong to a result already.
+    taken: Vec<u32>,
     /// Number of the envelope of each result, in apply order.
     pub envelopes: Vec<Option<u32>>,
     /// Results without envelope and envelopes without result.
@@ -22,7 +23,7 @@ impl Matching {
         self.by_hash.clear();
         self.envelopes.clear();
         self.taken.clear();
-        self.taken.resize(walked.envelopes.len(), false);
+        self.taken.resize(walked.envelopes.len(), 0);
         let hashes = walked.envelopes.iter().enumerate();
         self.by_hash
             .extend(hashes.map(|(at, envelope)| (*envelope.hash(), at as u32)));
@@ -47,14 +48,29 @@ impl Matching {
     /// The first envelope with this hash that belongs to no result yet.
     fn take(&mut self, hash: &[u8; 32]) -> Option<u32> {
         let first = self.by_hash.partition_point(|(other, _)| other < hash);
-        for (other, at) in &self.by_hash[first..] {
-            if other != hash {
-                return None;
-            }
-            if !std::mem::replace(&mut self.taken[*at as usize], true) {
-                return Some(*at);
-            }
+        let taken = self.taken.get_mut(first)?;
+        let (other, at) = self.by_hash.get(first + *taken as usize)?;
+        if other != hash {
+            return None;
         }
-        None
+        *taken += 1;
+        Some(*at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_envelope_belongs_to_one_result() {
+        let mut matching = Matching {
+            by_hash: vec![([1; 32], 4), ([2; 32], 0), ([2; 32], 3), ([3; 32], 1)],
+            taken: vec![0; 4],
+            ..Matching::default()
+        };
+        let hashes = [[2; 32], [3; 32], [2; 32], [2; 32], [0; 32], [9; 32], [1; 32], [1; 32]];
+        let found = hashes.map(|hash| matching.take(&hash));
+        assert_eq!(found, [Some(0), Some(1), Some(3), None, None, None, Some(4), None]);
     }
 }
