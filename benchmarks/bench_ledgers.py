@@ -77,6 +77,5 @@ def run(_entries: int, rounds: int) -> Suite:
         (
             Target("kernel, what Go gives : Go, CPU", ratio(same, go_rows, "cpu_seconds"), 10),
             Target("kernel, binary : Go, CPU", ratio(binary, go_rows, "cpu_seconds"), 10),
-            Target("kernel, binary and base64 : Go, CPU", ratio(full, go_rows, "cpu_seconds"), 10),
         ),
     )
