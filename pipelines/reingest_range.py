@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import apache_beam as beam
 
@@ -50,6 +51,7 @@ class ReingestPlan:
         parquet_dir: the target folder, or None.
         keep_going: refused records go into quarantine.
         workers: chunks at a time.
+        run: name of the run, for what it has open in this process.
     """
 
     network: Network
@@ -64,6 +66,7 @@ class ReingestPlan:
     parquet_dir: str | None
     keep_going: bool
     workers: int
+    run: str = field(default_factory=lambda: uuid.uuid4().hex, compare=False)
 
     @property
     def specs(self) -> tuple[TableSpec, ...]:
@@ -186,7 +189,7 @@ def open_targets(plan: ReingestPlan) -> Iterator[None]:
         DatabaseError: the range goes beyond the cursor while a follower runs.
     """
     with ExitStack() as stack:
-        stack.callback(close_writers)
+        stack.callback(close_writers, plan.run)
         if plan.dataset is not None:
             plan.dataset.open()
         if plan.db_url is not None:
@@ -219,9 +222,9 @@ def reingest_range(pipeline: beam.Pipeline, plan: ReingestPlan) -> beam.PCollect
     for process in history_by_table(plan.tables):
         units = units | process.__name__ >> process()
     if plan.dataset is not None:
-        units = units | "WriteToHistoryParquet" >> WriteToHistoryParquet(plan.dataset, plan.specs)
+        units = units | "WriteToHistoryParquet" >> WriteToHistoryParquet(plan.dataset, plan.specs, plan.run)
     if plan.db_url is not None:
-        units = units | "WriteToHistorySql" >> WriteToHistorySql(plan.db_url, plan.target, plan.specs)
+        units = units | "WriteToHistorySql" >> WriteToHistorySql(plan.db_url, plan.target, plan.specs, plan.run)
     receipts = units | "ExtractChunkReceipts" >> ExtractChunkReceipts()
     if plan.dataset is not None:
         _ = receipts | "PublishHistoryManifest" >> PublishHistoryManifest(plan.dataset)

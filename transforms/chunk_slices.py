@@ -34,21 +34,26 @@ class ChunkWriter(Protocol):
         """Drops what is open."""
 
 
-_writers: weakref.WeakSet[ChunkWriter] = weakref.WeakSet()
+_writers: weakref.WeakKeyDictionary[ChunkWriter, str] = weakref.WeakKeyDictionary()
 
 
-def closed_at_the_end(writer: ChunkWriter) -> None:
-    """Note a writer of this process for ``close_writers``."""
-    _writers.add(writer)
+def closed_at_the_end(writer: ChunkWriter, run: str) -> None:
+    """Note a writer of this process for ``close_writers``.
+
+    Args:
+        writer: the writer.
+        run: name of the run that it belongs to.
+    """
+    _writers[writer] = run
 
 
-def close_writers() -> None:
-    """Tear down every writer of this process that is still there.
+def close_writers(run: str) -> None:
+    """Tear down every writer of a run in this process that is still there.
 
     When a step before a writer fails, FnApiRunner drops the writer without a word; its transaction would stay open,
     with its locks, until the process ends.
     """
-    for writer in list(_writers):
+    for writer in [writer for writer, owner in list(_writers.items()) if owner == run]:
         writer.teardown()
 
 

@@ -16,9 +16,10 @@ from aurora_ingest.transforms.processors import TableSpec
 class _WriteChunkFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
     """Writing of one chunk after the other; the draft of a chunk stays open from its first slice to its last."""
 
-    def __init__(self, dataset: HistoryDataset, specs: Sequence[TableSpec]) -> None:
+    def __init__(self, dataset: HistoryDataset, specs: Sequence[TableSpec], run: str) -> None:
         self._dataset = dataset
         self._specs = tuple(specs)
+        self._run = run
         self._order = ChunkOrder()
         self._draft: PartitionDraft | None = None
 
@@ -27,7 +28,7 @@ class _WriteChunkFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
         with named(chunk):
             if self._draft is None:
                 self._draft = PartitionDraft(self._dataset, chunk, self._specs)
-                closed_at_the_end(self)
+                closed_at_the_end(self, self._run)
             try:
                 self._draft.write(unit)
                 if unit.last:
@@ -61,12 +62,13 @@ class WriteToHistoryParquet(beam.PTransform):  # type: ignore[misc]  # Beam is u
     of order, on rows that got lost, and when the disk does; then the partition is as it was.
     """
 
-    def __init__(self, dataset: HistoryDataset, specs: Sequence[TableSpec]) -> None:
-        """Keep the dataset and the tables."""
+    def __init__(self, dataset: HistoryDataset, specs: Sequence[TableSpec], run: str) -> None:
+        """Keep the dataset, the tables and the name of the run."""
         super().__init__()
         self._dataset = dataset
         self._specs = tuple(specs)
+        self._run = run
 
     def expand(self, units: beam.PCollection[LedgerUnit]) -> beam.PCollection[LedgerUnit]:
         """Wire the ParDo."""
-        return units | beam.ParDo(_WriteChunkFn(self._dataset, self._specs)).with_output_types(LedgerUnit)
+        return units | beam.ParDo(_WriteChunkFn(self._dataset, self._specs, self._run)).with_output_types(LedgerUnit)

@@ -40,10 +40,11 @@ def write_slice(transaction: ChunkTransaction, unit: LedgerUnit, specs: Sequence
 class _WriteChunkFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
     """Writing of one chunk after the other; the transaction stays open from a chunk's first slice to its last."""
 
-    def __init__(self, db_url: str, target: HistoryTarget, specs: Sequence[TableSpec]) -> None:
+    def __init__(self, db_url: str, target: HistoryTarget, specs: Sequence[TableSpec], run: str) -> None:
         self._db_url = db_url
         self._target = target
         self._specs = tuple(specs)
+        self._run = run
         self._order = ChunkOrder()
         self._engine: sa.Engine | None = None
         self._transaction: ChunkTransaction | None = None
@@ -53,7 +54,7 @@ class _WriteChunkFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
         with named(chunk):
             if self._engine is None:
                 self._engine = connect(self._db_url)
-                closed_at_the_end(self)
+                closed_at_the_end(self, self._run)
             if self._transaction is None:
                 self._transaction = ChunkTransaction(self._engine, chunk, self._target)
             try:
@@ -93,14 +94,15 @@ class WriteToHistorySql(beam.PTransform):  # type: ignore[misc]  # Beam is untyp
     does; then the chunk is as it was.
     """
 
-    def __init__(self, db_url: str, target: HistoryTarget, specs: Sequence[TableSpec]) -> None:
-        """Keep the database's URL, the target and the tables."""
+    def __init__(self, db_url: str, target: HistoryTarget, specs: Sequence[TableSpec], run: str) -> None:
+        """Keep the database's URL, the target, the tables and the name of the run."""
         super().__init__()
         self._db_url = db_url
         self._target = target
         self._specs = tuple(specs)
+        self._run = run
 
     def expand(self, units: beam.PCollection[LedgerUnit]) -> beam.PCollection[LedgerUnit]:
         """Wire the ParDo."""
-        write = _WriteChunkFn(self._db_url, self._target, self._specs)
+        write = _WriteChunkFn(self._db_url, self._target, self._specs, self._run)
         return units | beam.ParDo(write).with_output_types(LedgerUnit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,6 +67,27 @@ def test_pieces_in_any_order_make_the_same_files(lake: Path, tmp_path: Path) -> 
     assert files(pieces) == files(whole)
     assert ledgers_in(pieces) == list(range(_FIRST, _FIRST + 121))
     assert ledgers_in(pieces, "history_transactions") == ledgers_in(whole, "history_transactions")
+
+
+@pytest.mark.shared_data
+@pytest.mark.postgres
+@pytest.mark.slow
+def test_two_runs_at_once_over_the_same_ledgers(lake: Path, postgres_url: str, tmp_path: Path) -> None:
+    migrated(postgres_url)
+    both, whole = tmp_path / "both", tmp_path / "whole"
+    spans = [(_FIRST, _FIRST + 80), (_FIRST + 40, _FIRST + 120)]
+    with ThreadPoolExecutor(2) as pool:
+        runs = [
+            pool.submit(reingest, TESTNET, lake, span, db_url=postgres_url, parquet=both, chunk_ledgers=64)
+            for span in spans
+        ]
+    assert [len(run.result().chunks) for run in runs] == [2, 2]
+    reingest(TESTNET, lake, (_FIRST, _FIRST + 120), parquet=whole, chunk_ledgers=64)
+    assert files(both) == files(whole)
+    before = tables(postgres_url)
+    assert ledgers_of(postgres_url) == list(range(_FIRST, _FIRST + 121))
+    reingest(TESTNET, lake, (_FIRST, _FIRST + 120), db_url=postgres_url)
+    assert tables(postgres_url) == before
 
 
 @pytest.mark.shared_data
