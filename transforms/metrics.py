@@ -135,6 +135,23 @@ class LedgerCommitted:
         return cls(unit.last_ledger, leader, fact("close_time"), fact("transaction_count"))
 
 
+@dataclass(frozen=True)
+class StateVerified:
+    """The state of a checkpoint was compared with the archive.
+
+    Attributes:
+        checkpoint: ledger of both.
+        outcome: ``sound``, ``mismatch``, ``failed`` or ``cancelled``.
+        seconds: how long it took.
+        entries: ledger entries of the archive, by entry table.
+    """
+
+    checkpoint: int
+    outcome: str
+    seconds: float
+    entries: Mapping[str, int] = field(default_factory=dict)
+
+
 ProgressEvent = (
     BuildStarted
     | BucketProgress
@@ -147,6 +164,7 @@ ProgressEvent = (
     | LedgerCommitted
     | CursorHeld
     | NodeTransition
+    | StateVerified
 )
 Listener = Callable[[ProgressEvent], None]
 

@@ -20,6 +20,7 @@ from aurora_ingest.cli_redrive import redrive_command
 from aurora_ingest.cli_reingest_range import reingest_range_command
 from aurora_ingest.cli_status import db_group, status_command
 from aurora_ingest.cli_verify_range import verify_range_command
+from aurora_ingest.cli_verify_state import verify_state_command
 from aurora_ingest.cli_write_lake import write_lake_command
 from aurora_ingest.errors import AuroraError
 
@@ -51,6 +52,7 @@ cli.add_command(order_book_command)
 cli.add_command(reingest_range_command)
 cli.add_command(redrive_command)
 cli.add_command(verify_range_command)
+cli.add_command(verify_state_command)
 cli.add_command(reap_command)
 cli.add_command(status_command)
 cli.add_command(trigger_rebuild_command)

@@ -129,6 +129,17 @@ _DEFAULT_HISTORY = "history_ledgers,history_transactions,history_operations,hist
     help="Folder for intermediate files of a state build.",
 )
 @click.option(
+    "--verify-state-every",
+    "verify_every",
+    envvar="AURORA_VERIFY_STATE_EVERY",
+    type=click.IntRange(min=0),
+    default=1,
+    metavar="CHECKPOINTS",
+    show_default=True,
+    show_envvar=True,
+    help="Compare the state with the archive at every so many checkpoints, in the background; 0 never does.",
+)
+@click.option(
     "--metrics-port",
     envvar="AURORA_METRICS_PORT",
     type=click.IntRange(0, 65535),
@@ -156,6 +167,7 @@ def follow_command(
     takeover_after: float,
     cache_dir: Path | None,
     work_dir: str | None,
+    verify_every: int,
     metrics_port: int | None,
 ) -> None:
     """Follow a network and keep the tables exact at every ledger.
@@ -187,7 +199,7 @@ def follow_command(
     )
     urls = archive_urls or network.archive_urls
     build = BuildStateOptions(network=network, archive_urls=urls, db_url=db_url, cache_dir=cache_dir, work_dir=work_dir)
-    options = SystemOptions(plan, urls, build, poll_interval, takeover_after)
+    options = SystemOptions(plan, urls, build, poll_interval, takeover_after, verify_every)
     engine = launch.choose_engine(ctx.meta.get(BeamCommand.FLAGS, ()))
     if engine.distributed:
         raise UsageError(f"follow runs in this process; {engine.name} takes the same graph as a streaming job")

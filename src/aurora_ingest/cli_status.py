@@ -40,6 +40,9 @@ def status_command(*, db_url: str | None, as_json: bool) -> None:
         f"version:         {'none' if status.version is None else status.version} (this build: {CURRENT_VERSION})"
     )
     click.echo(f"state is valid:  {'no' if status.state_invalid else 'yes'}")
+    for each in status.verified:
+        told = f"checkpoint {each.checkpoint}, {each.outcome}, {each.seconds_ago:.0f} s ago by {each.node}"
+        click.echo(f"verified:        {told}{f': {each.detail}' if each.detail else ''}")
     click.echo(f"unfinished:      {len(status.unfinished) or 'none'}")
     for build in status.unfinished:
         click.echo(f"  {build}")

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
@@ -38,6 +38,7 @@ from aurora_ingest.pipelines import build_state
 from aurora_ingest.pipelines.follow import FollowPlan, build_follow
 from aurora_ingest.pipelines.options import BuildStateOptions
 from aurora_ingest.runners import launch
+from aurora_ingest.state_verifier import StateVerifier, VerifierOptions
 from aurora_ingest.transforms import metrics
 from aurora_ingest.transforms.ledger_feed import close_feed, feed_of
 
@@ -79,6 +80,7 @@ class SystemOptions:
         build: what is left of the request for a state build: caches, work directory, trusted ledger.
         poll_interval: seconds between two looks for a ledger, a builder or a checkpoint.
         takeover_after: seconds without a sign of life after which a builder counts as gone.
+        verify_every: checkpoints from one comparison of the state with the archive to the next; 0 for none.
     """
 
     follow: FollowPlan
@@ -86,6 +88,7 @@ class SystemOptions:
     build: BuildStateOptions | None = None
     poll_interval: float = 1.0
     takeover_after: float = 30.0
+    verify_every: int = 0
 
 
 @dataclass
@@ -295,7 +298,7 @@ class System:
         """Follows until something else has to be done."""
         database = self._open()
         feed = feed_of(self._plan.feed, self._plan.backend)
-        with live.following(database), metrics.subscribe(self._on_event):
+        with live.following(database), metrics.subscribe(self._on_event), self._verifying(database):
             position = self._first_position(database)
             noted = 0.0
             while not self._stop.is_set():
@@ -323,6 +326,14 @@ class System:
                     self._stop.wait(self._options.poll_interval)
                 position = max(position, self.counts.position or position)
         return SystemState.STOP
+
+    def _verifying(self, database: sa.Engine) -> AbstractContextManager[object]:
+        """Compares the state with the archive, beside what a block does, if that was asked for."""
+        options = self._options
+        if options.build is None or not options.archive_urls or not options.verify_every:
+            return nullcontext()
+        build = dataclasses.replace(options.build, archive_urls=options.archive_urls)
+        return StateVerifier(database, VerifierOptions(build, self._plan.node, options.verify_every))
 
     def _follow_once(self, position: int) -> bool:
         """Runs the graph over the ledgers that are there; tells whether any was committed."""

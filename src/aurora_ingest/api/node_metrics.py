@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from aurora_ingest import __version__
 from aurora_ingest.transforms import metrics
 
+_VERIFYING_SECONDS = (0.1, 1.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -63,6 +64,24 @@ class NodeMetrics:
             buckets=_SECONDS,
             registry=mine,
         )
+        self._invalid = Gauge(
+            "horizon_ingest_state_invalid", "1 from a mismatch with the archive to the rebuild.", registry=mine
+        )
+        self._verifying = Histogram(
+            "horizon_ingest_state_verify_duration_seconds",
+            "How long comparing the state with the archive took.",
+            buckets=_VERIFYING_SECONDS,
+            registry=mine,
+        )
+        self._verified_entries = Gauge(
+            "horizon_ingest_state_verify_ledger_entries",
+            "Ledger entries of the last checkpoint that was compared.",
+            ["type"],
+            registry=mine,
+        )
+        self._verifications = Counter(
+            "aurora_ingest_state_verifications", "Comparisons with the archive.", ["outcome"], registry=mine
+        )
         self._transitions = Counter("aurora_ingest_transitions", "Entries into states.", ["state"], registry=mine)
         self._ended = Counter(
             "aurora_ingest_ended_holders", "Sessions of stuck nodes that this one ended.", registry=mine
@@ -88,6 +107,18 @@ class NodeMetrics:
             if event.seconds:
                 self._locks.observe(event.seconds)
             self._ended.inc(event.ended_holders)
+        elif isinstance(event, metrics.StateVerified):
+            self._verified(event)
+        elif isinstance(event, metrics.BuildFinished):
+            self._invalid.set(0)
+
+    def _verified(self, event: metrics.StateVerified) -> None:
+        self._verifications.labels(event.outcome).inc()
+        if event.outcome in {"sound", "mismatch"}:
+            self._invalid.set(int(event.outcome == "mismatch"))
+            self._verifying.observe(event.seconds)
+            for kind, count in event.entries.items():
+                self._verified_entries.labels(kind).set(count)
 
     def _committed(self, event: metrics.LedgerCommitted) -> None:
         self._position, self._close_time = event.sequence, event.close_time

@@ -25,9 +25,10 @@ from aurora_ingest.ledger.ledger_range import LedgerRange
 
 FOLLOWER: Final = "follower"
 REINGEST: Final = "reingest"
+VERIFIER: Final = "verifier"
 _LOCK_CLASS: Final = 0x4155_5201
 """First half of the advisory locks' numbers: `AUR` and 1."""
-_LOCKS: Final = {FOLLOWER: 1, REINGEST: 2}
+_LOCKS: Final = {FOLLOWER: 1, REINGEST: 2, VERIFIER: 3}
 
 
 @contextmanager
@@ -65,6 +66,43 @@ def reingesting(engine: sa.Engine, ledgers: LedgerRange) -> Iterator[None]:
     with _announced(engine, REINGEST):
         refuse_beyond_cursor(engine, ledgers)
         yield
+
+
+@contextmanager
+def alone(engine: sa.Engine, role: str) -> Iterator[bool]:
+    """Holds a role that only one process may have at a time, for as long as the block runs.
+
+    Args:
+        engine: the database.
+        role: VERIFIER.
+
+    Yields:
+        False if somebody else holds it; the block then has to do without.
+    """
+    if is_postgres(engine):
+        with engine.connect() as connection:
+            session = connection.execution_options(isolation_level="AUTOCOMMIT")
+            numbers = {"kind": _LOCK_CLASS, "number": _LOCKS[role]}
+            is_ours = session.execute(sa.text("SELECT pg_try_advisory_lock(:kind, :number)"), numbers).scalar_one()
+            try:
+                yield bool(is_ours)
+            finally:
+                if is_ours and not session.invalidated:
+                    session.execute(sa.text("SELECT pg_advisory_unlock(:kind, :number)"), numbers)
+        return
+    node = f"{node_name()}:{time.monotonic_ns()}"
+    with writing(engine) as connection:
+        _forget_dead(connection)
+        held = sa.select(ingest_live.c.node).where(ingest_live.c.role == role)
+        is_ours = connection.execute(held).first() is None
+        if is_ours:
+            connection.execute(sa.insert(ingest_live).values(node=node, role=role, since=time.time()))
+    try:
+        yield is_ours
+    finally:
+        if is_ours:
+            with writing(engine) as connection:
+                connection.execute(sa.delete(ingest_live).where(ingest_live.c.node == node))
 
 
 def refuse_beyond_cursor(engine: sa.Engine, ledgers: LedgerRange) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -12,6 +13,10 @@ from aurora_ingest.db.gaps import read_gaps
 from aurora_ingest.db.lead_books import ingest_commits
 from aurora_ingest.db.read_only import read_only_session
 from aurora_ingest.db.tables import STATE_TABLES
+from aurora_ingest.db.verifier_books import VerificationNote, read_last
+
+_VERIFICATIONS: Final = 3
+"""Comparisons that are shown."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class DatabaseStatus:
         seconds_since_commit: time since that, by the database's clock.
         nodes: nodes that follow, the one heard of last first.
         gaps: ledgers that history tables lack below the cursor, by table.
+        verified: the last comparisons of the state with an archive, the newest first.
     """
 
     network_passphrase: str | None
@@ -43,6 +49,7 @@ class DatabaseStatus:
     seconds_since_commit: float | None
     nodes: tuple[nodes.Node, ...]
     gaps: dict[str, tuple[str, ...]]
+    verified: tuple[VerificationNote, ...]
 
 
 def read_status(engine: sa.Engine) -> DatabaseStatus:
@@ -71,6 +78,7 @@ def read_status(engine: sa.Engine) -> DatabaseStatus:
             seconds_since_commit=seconds,
             nodes=nodes.read_nodes(connection),
             gaps={table: tuple(str(each) for each in found) for table, found in gaps.items()},
+            verified=read_last(connection, _VERIFICATIONS),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from aurora_ingest.db import build_books, history_books, history_tables, lead_books  # noqa: F401 - tables of METADATA
+from aurora_ingest.db import build_books, history_books, history_tables, lead_books, verifier_books  # noqa: F401 - METADATA's
 from aurora_ingest.db.tables import METADATA
 
 context.configure(
