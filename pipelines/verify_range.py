@@ -17,9 +17,10 @@ from aurora_ingest.ledger_backend.archive_files import ArchiveFiles
 from aurora_ingest.ledger_backend.backend import FIRST_CLOSED_LEDGER, BackendOptions, LedgerBackend, readable_range
 from aurora_ingest.pipelines.options import VerifyOptions
 from aurora_ingest.transforms.verify import VerifyLedgers
+from aurora_ingest.transforms.verify_pairs import CompareStates
 from aurora_ingest.transforms.verify_plan import ChunkReceipt, PairReceipt, StatePair, StateReceipt, VerifyPlan
 from aurora_ingest.transforms.verify_report import REPORT, ReportVerdicts
-from aurora_ingest.transforms.verify_states import CompareStates, ReadStates
+from aurora_ingest.transforms.verify_states import ReadStates
 
 _log = logging.getLogger("aurora_ingest.verify")
 

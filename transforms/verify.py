@@ -11,15 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from aurora_ingest import _kernel
+from aurora_ingest.errors import StateError
 from aurora_ingest.ledger.change import (
     ACCOUNT,
     CLAIMABLE_BALANCE,
+    COMPACTED_COLUMNS,
     CONTRACT_DATA,
     CREATED,
     LIQUIDITY_POOL,
     REMOVED,
     UPDATED,
 )
+from aurora_ingest.ledger.compaction import compact
 from aurora_ingest.ledger.ledger_range import LedgerRange
 from aurora_ingest.ledger.verdicts import missing_ledgers
 from aurora_ingest.ledger.verification import (
@@ -39,7 +42,7 @@ from aurora_ingest.transforms.verify_plan import ChunkReceipt, VerifyPlan
 from aurora_ingest.transforms.verify_reading import Hole, ledgers_and_holes
 
 _HEADER = "header_xdr"
-_CHANGE_COLUMNS = ("ledger_sequence", "type", "entry_type", "ledger_key", "pre_xdr", "post_xdr")
+_CHANGE_COLUMNS = (*COMPACTED_COLUMNS, "transaction_order", "operation_order", "upgrade_index", "list_index")
 _HOLDERS = (ACCOUNT, CLAIMABLE_BALANCE, LIQUIDITY_POOL, CONTRACT_DATA)
 """Entry types that can hold native stroops."""
 _COUNTED = (CREATED, UPDATED, REMOVED)
@@ -53,6 +56,11 @@ class _Slice:
     first: int
     has_meta: list[bool] = field(default_factory=list)
     has_set: list[bool] = field(default_factory=list)
+
+    @property
+    def sequences(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """The ledgers."""
+        return np.arange(self.first, self.first + len(self.has_meta), dtype=np.int64)
 
 
 class ChunkVerifier:
@@ -75,6 +83,7 @@ class ChunkVerifier:
         self._verdicts: list[pa.RecordBatch] = []
         self._changes: dict[int, list[str]] = {}
         self._with_changes: dict[int, int] = {}
+        self._contradictions: dict[int, str] = {}
 
     def run(self) -> ChunkReceipt:
         """Read, judge and put aside."""
@@ -95,6 +104,7 @@ class ChunkVerifier:
             checkpoint_rows=tuple(self._checkpoint_rows),
             changes={later: tuple(paths) for later, paths in self._changes.items()},
             with_changes=dict(self._with_changes),
+            contradictions=dict(self._contradictions),
         )
 
     def _new_decoder(self) -> _kernel.LedgerDecoder:
@@ -139,15 +149,25 @@ class ChunkVerifier:
         self._put_aside(ended, tables["changes"])
 
     def _put_aside(self, ended: _Slice, changes: pa.RecordBatch) -> None:
-        """Spill what the slice changed, for the checkpoint that comes next."""
+        """Fold the changes of each ledger, and spill what they did for the checkpoint that comes next."""
+        compacted, known = [], []
+        places = np.searchsorted(changes.column("ledger_sequence").to_numpy(), ended.sequences + np.arange(2)[:, None])
+        for sequence, has_meta, first, last in zip(ended.sequences, ended.has_meta, *places, strict=True):
+            if not has_meta:
+                continue
+            try:
+                compacted.append(compact(changes.slice(first, last - first)))
+                known.append(int(sequence))
+            except StateError as error:
+                self._contradictions[int(sequence)] = str(error)
         pair = self._plan.pair_of(ended.first)
-        if pair is None:
+        if pair is None or not compacted:
             return
         # A source may hold ledger 1, whose one change the genesis state stands for.
-        known = sum(ended.has_meta[max(pair.earlier + 1 - ended.first, 0) :])
-        self._with_changes[pair.later] = self._with_changes.get(pair.later, 0) + known
+        count = sum(sequence > pair.earlier for sequence in known)
+        self._with_changes[pair.later] = self._with_changes.get(pair.later, 0) + count
         path = f"changes/{pair.later:010d}/{ended.first:010d}.arrow"
-        spill_fingerprints(self._plan, path, change_fingerprints(changes))
+        spill_fingerprints(self._plan, path, change_fingerprints(pa.Table.from_batches(compacted)))
         self._changes.setdefault(pair.later, []).append(path)
 
 

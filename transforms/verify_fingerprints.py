@@ -17,6 +17,8 @@ _PLACE = struct.Struct(">Q")
 _PLACES = struct.Struct(">QQ")
 
 ENTRY_HASH = "entry_hash"
+BEFORE_HASH = "before_hash"
+BEFORE_KNOWN = "before_known"
 LEDGER_KEY = "ledger_key"
 LEDGER = "ledger_sequence"
 
@@ -29,11 +31,14 @@ CHANGE_SCHEMA = pa.schema(
     [
         pa.field(KEY_HASH, pa.binary(32), nullable=False),
         pa.field(ENTRY_HASH, pa.binary(32)),
+        pa.field(BEFORE_HASH, pa.binary(32)),
+        pa.field(BEFORE_KNOWN, pa.bool_(), nullable=False),
         pa.field(LEDGER_KEY, pa.binary(), nullable=False),
         pa.field(LEDGER, pa.int64(), nullable=False),
     ]
 )
-"""The last change of a key: the entry's hash, null if it was removed or evicted, and the ledger of the change."""
+"""What a ledger did to a key: hash of the entry after and before it, null if there was none; whether the latter is
+known; and the ledger."""
 
 _NEVER_IN_META = tuple(bytes.fromhex(f"00000008{setting:08x}") for setting in (12, 13))
 """LedgerKeys of LIVE_SOROBAN_STATE_SIZE_WINDOW and EVICTION_ITERATOR, whose changes no meta tells."""
@@ -53,27 +58,23 @@ def state_fingerprints(keys: pa.Array, entries: pa.Array) -> pa.RecordBatch:
     return pa.record_batch([_hashes(keys.filter(told)), _hashes(entries.filter(told))], schema=STATE_SCHEMA)
 
 
-def change_fingerprints(changes: pa.RecordBatch) -> pa.RecordBatch:
-    """Fingerprint the last change of each key.
+def change_fingerprints(compacted: pa.Table | pa.RecordBatch) -> pa.RecordBatch:
+    """Fingerprint net changes.
 
     Args:
-        changes: the kernel's table of changes: ``ledger_key``, ``post_xdr``, ``ledger_sequence``, in order.
+        compacted: rows of `compaction.compact` of consecutive ledgers, ascending.
 
     Returns:
-        `CHANGE_SCHEMA`, one row per key, in order of its last change.
+        `CHANGE_SCHEMA`, one row per ledger and key, without the two config settings that no meta tells of.
     """
-    keys = changes.column(LEDGER_KEY)
-    told = pc.invert(pc.is_in(keys, pa.array(_NEVER_IN_META)))
-    changes = last_of_each(changes.filter(told), LEDGER_KEY)
-    return pa.record_batch(
-        [
-            _hashes(changes.column(LEDGER_KEY)),
-            _hashes(changes.column("post_xdr")),
-            changes.column(LEDGER_KEY),
-            changes.column(LEDGER),
-        ],
-        schema=CHANGE_SCHEMA,
+    told = pc.invert(pc.is_in(compacted.column(LEDGER_KEY), pa.array(_NEVER_IN_META)))
+    rows = compacted.filter(told)
+    if isinstance(rows, pa.Table):
+        rows = rows.combine_chunks()
+    keys, before, after, known, ledger = (
+        _flat(rows.column(name)) for name in (LEDGER_KEY, "pre_xdr", "post_xdr", "pre_known", LEDGER)
     )
+    return pa.record_batch([_hashes(keys), _hashes(after), _hashes(before), known, keys, ledger], schema=CHANGE_SCHEMA)
 
 
 def last_of_each(rows: pa.RecordBatch | pa.Table, key: str) -> pa.RecordBatch | pa.Table:
@@ -104,3 +105,7 @@ def read_fingerprints(plan: VerifyPlan, paths: tuple[str, ...], partition: int, 
 
 def _hashes(values: pa.Array) -> pa.Array:
     return pa.array(_kernel.sha256_array(values))
+
+
+def _flat(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

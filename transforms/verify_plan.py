@@ -144,6 +144,7 @@ class ChunkReceipt:
         checkpoint_rows: the same of every checkpoint's ledger.
         changes: files of last changes, by later checkpoint.
         with_changes: ledgers whose changes are known, by later checkpoint.
+        contradictions: by ledger, in what its changes contradict each other.
     """
 
     ledgers: LedgerRange
@@ -153,6 +154,7 @@ class ChunkReceipt:
     checkpoint_rows: tuple[bytes, ...]
     changes: dict[int, tuple[str, ...]]
     with_changes: dict[int, int]
+    contradictions: dict[int, str]
 
 
 @dataclass(frozen=True)
@@ -188,8 +190,10 @@ class PairReceipt:
         checkpoint: the later one.
         verdict: as in the column ``state``.
         note: what differs, or why nothing could be compared; or empty.
+        breaks: ledgers of which a change does not start from what was there, and which one.
     """
 
     checkpoint: int
     verdict: str
     note: str = ""
+    breaks: tuple[tuple[int, str], ...] = ()

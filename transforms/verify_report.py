@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,7 @@ def final_verdicts(
 
 
 def checkpoint_outcomes(
-    plan: VerifyPlan, chunks: Iterable[ChunkReceipt], states: Iterable[StateReceipt], pairs: Iterable[PairReceipt]
+    plan: VerifyPlan, chunks: Sequence[ChunkReceipt], states: Iterable[StateReceipt], pairs: Iterable[PairReceipt]
 ) -> Outcomes:
     """What the states tell of their ledgers, by ledger sequence and column."""
     found: Outcomes = {}
@@ -135,7 +135,12 @@ def checkpoint_outcomes(
             found[state.checkpoint] = judge_checkpoint(header, buckets, state.native, plan.network.passphrase)
         if state.bucket_fault:
             found.setdefault(state.checkpoint, {})["state"] = (BAD, state.bucket_fault)
+    for chunk in chunks:
+        for ledger, why in chunk.contradictions.items():
+            found.setdefault(ledger, {})["state"] = (BAD, why)
     for pair in pairs:
+        for ledger, why in pair.breaks:
+            found.setdefault(ledger, {}).setdefault("state", (BAD, why))
         found.setdefault(pair.checkpoint, {}).setdefault("state", (pair.verdict, pair.note))
     return found
 

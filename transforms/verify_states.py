@@ -1,47 +1,30 @@
-"""States at checkpoints: read out of the buckets, and rebuilt from the one before and the changes between."""
+"""States at checkpoints, read out of the archive's buckets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
-from apache_beam import pvalue
 
 from aurora_ingest import _kernel
 from aurora_ingest.errors import ArchiveError, BucketError, TrustError
 from aurora_ingest.history_archive.archive import HistoryArchive
 from aurora_ingest.history_archive.archive_state import HOT_ARCHIVE_PROTOCOL, ArchiveState
-from aurora_ingest.ledger.genesis import genesis_changes
 from aurora_ingest.ledger.supply import native_sum
-from aurora_ingest.ledger.verdicts import ABSENT, BAD, OK
 from aurora_ingest.transforms.merge_buckets import CHUNK_BYTES, BucketStreams, kernel_faults_named, run_merger
-from aurora_ingest.transforms.spill import KEY_HASH, partition_batches
 from aurora_ingest.transforms.verify_fingerprints import (
-    CHANGE_SCHEMA,
-    ENTRY_HASH,
-    LEDGER,
     LEDGER_KEY,
-    STATE_SCHEMA,
-    change_fingerprints,
-    last_of_each,
-    read_fingerprints,
     spill_fingerprints,
     state_fingerprints,
 )
 from aurora_ingest.transforms.verify_plan import (
-    GENESIS_LEDGER,
-    ChunkReceipt,
-    PairReceipt,
-    StatePair,
     StateReceipt,
     VerifyPlan,
 )
 
 _ENTRY_COLUMNS = (LEDGER_KEY, "entry_xdr")
-Interval = tuple[int, tuple[str, ...]]
-"""Ledgers between two states whose changes are known, and the files of their last changes in ledger order."""
 _HOLDERS = ("account", "claimable_balance", "liquidity_pool", "contract_data")
 """Entry tables whose entries can hold native stroops."""
 
@@ -142,85 +125,6 @@ def _batches(
         stream.close()
 
 
-def compare_pair(
-    plan: VerifyPlan, pair: StatePair, intervals: Mapping[int, Interval], states: Mapping[int, StateReceipt]
-) -> PairReceipt:
-    """Rebuild the later state of a pair from the earlier and the changes between, and compare it with the archive's.
-
-    Args:
-        plan: the verification.
-        pair: the two states.
-        intervals: what reading the ledgers left behind, by later checkpoint.
-        states: what reading the checkpoints left behind, by checkpoint.
-    """
-    between = pair.later - pair.earlier
-    known, changes = intervals.get(pair.later, (0, ()))
-    if known < between:
-        told = f"{between - known} of {between} ledgers since {pair.earlier} have no changes" if known else ""
-        return PairReceipt(pair.later, ABSENT, told)
-    ends = [states[end] for end in (pair.earlier, pair.later) if end != GENESIS_LEDGER]
-    for state in ends:
-        if not state.live_hash or state.bucket_fault:
-            verdict = BAD if state.checkpoint == pair.later else ABSENT
-            return PairReceipt(pair.later, verdict, state.bucket_fault or state.fault)
-    earlier = () if pair.earlier == GENESIS_LEDGER else states[pair.earlier].paths
-    different, first = 0, ""
-    for partition in range(plan.partitions):
-        rows = _differences(
-            _rebuilt(plan, pair, earlier, changes, partition),
-            read_fingerprints(plan, states[pair.later].paths, partition, STATE_SCHEMA),
-        )
-        different += rows.num_rows
-        first = first or _first_difference(rows, pair)
-    if different:
-        plural = "entry differs" if different == 1 else "entries differ"
-        return PairReceipt(pair.later, BAD, f"{different} {plural} from the archive's buckets; {first}")
-    return PairReceipt(pair.later, OK)
-
-
-def _rebuilt(
-    plan: VerifyPlan, pair: StatePair, earlier: tuple[str, ...], changes: tuple[str, ...], partition: int
-) -> pa.Table:
-    """The fingerprints of one partition after the changes; rows of entries that did not change have no key."""
-    before = read_fingerprints(plan, earlier, partition, STATE_SCHEMA)
-    if pair.earlier == GENESIS_LEDGER:
-        genesis = change_fingerprints(genesis_changes(plan.network))
-        before = pa.Table.from_batches([_of_partition(plan, genesis, partition)]).select(STATE_SCHEMA.names)
-    changed = last_of_each(read_fingerprints(plan, changes, partition, CHANGE_SCHEMA), KEY_HASH)
-    kept = before.filter(pc.invert(pc.is_in(before.column(KEY_HASH), changed.column(KEY_HASH).combine_chunks())))
-    return pa.concat_tables([kept, changed], promote_options="default")
-
-
-def _of_partition(plan: VerifyPlan, batch: pa.RecordBatch, partition: int) -> pa.RecordBatch:
-    return partition_batches(batch, plan.partitions)[partition]
-
-
-def _differences(rebuilt: pa.Table, archived: pa.Table) -> pa.Table:
-    """Rows whose entry is in one state only, or another one; ``archived_hash`` is null where the archive has none."""
-    archived = archived.rename_columns([KEY_HASH, "archived_hash"])
-    both = rebuilt.join(archived, KEY_HASH, join_type="full outer")
-    here, there = both.column(ENTRY_HASH), both.column("archived_hash")
-    same = pc.or_kleene(pc.and_(pc.is_null(here), pc.is_null(there)), pc.fill_null(pc.equal(here, there), False))
-    return both.filter(pc.invert(same))
-
-
-def _first_difference(rows: pa.Table, pair: StatePair) -> str:
-    """Tell one differing entry in words: the one with the lowest key hash."""
-    if rows.num_rows == 0:
-        return ""
-    row = rows.sort_by(KEY_HASH).slice(0, 1).to_pylist()[0]
-    key = row[LEDGER_KEY]
-    name = _kernel.xdr_to_json("LedgerKey", key) if key else f"with key hash {row[KEY_HASH].hex()}"
-    last = f"last changed in ledger {row[LEDGER]}" if row[LEDGER] else f"not changed since {pair.earlier}"
-    if row["archived_hash"] is None:
-        how = "which the archive does not have"
-    elif row[ENTRY_HASH] is None:
-        how = "which only the archive has"
-    else:
-        how = "which is another one in the archive"
-    return f"the first is entry {name}, {last}, {how}"
-
-
 class _ReadStateFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
     """The reading of one checkpoint."""
 
@@ -229,28 +133,6 @@ class _ReadStateFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
 
     def process(self, checkpoint: int) -> Iterator[StateReceipt]:
         yield read_state(self._plan, checkpoint)
-
-
-class _ComparePairFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
-    """The comparison of one pair."""
-
-    def __init__(self, plan: VerifyPlan) -> None:
-        self._plan = plan
-
-    def process(
-        self, pair: StatePair, intervals: dict[int, Interval], states: dict[int, StateReceipt]
-    ) -> Iterator[PairReceipt]:
-        yield compare_pair(self._plan, pair, intervals, states)
-
-
-def _intervals(chunk: ChunkReceipt) -> Iterator[tuple[int, Interval]]:
-    """A chunk ends where its last checkpoint's interval does, so that no other chunk has a part of it."""
-    for later, known in chunk.with_changes.items():
-        yield later, (known, chunk.changes.get(later, ()))
-
-
-def _by_checkpoint(state: StateReceipt) -> tuple[int, StateReceipt]:
-    return state.checkpoint, state
 
 
 class ReadStates(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
@@ -272,28 +154,3 @@ class ReadStates(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
             | "SpreadCheckpoints" >> beam.Reshuffle()
             | "ReadStates" >> beam.ParDo(_ReadStateFn(self._plan)).with_output_types(StateReceipt)
         )
-
-
-class CompareStates(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """Pairs of states → one PairReceipt each, once every ledger and every state has been read.
-
-    Bounded, any order, one worker per pair. Only receipts are side inputs; the rows come from the work directory.
-    """
-
-    def __init__(
-        self, plan: VerifyPlan, chunks: beam.PCollection[ChunkReceipt], states: beam.PCollection[StateReceipt]
-    ) -> None:
-        """Keep the plan and the receipts to wait for."""
-        super().__init__()
-        self._plan = plan
-        self._receipts = (chunks, states)
-
-    def expand(self, pairs: beam.PCollection[StatePair]) -> beam.PCollection[PairReceipt]:
-        """Wire the ParDo."""
-        chunks, states = self._receipts
-        sides = (
-            pvalue.AsDict(chunks | "Intervals" >> beam.FlatMap(_intervals)),
-            pvalue.AsDict(states | "ByCheckpoint" >> beam.Map(_by_checkpoint)),
-        )
-        compare = beam.ParDo(_ComparePairFn(self._plan), *sides).with_output_types(PairReceipt)
-        return pairs | "SpreadPairs" >> beam.Reshuffle() | "ComparePairs" >> compare

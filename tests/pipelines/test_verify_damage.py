@@ -288,6 +288,26 @@ def test_the_entry_that_differs_is_named_with_the_ledger_of_its_last_change(shar
     assert '{"trustline":{"account_id":"G' in note
 
 
+def test_a_change_that_does_not_start_from_what_was_left_is_named(shared_data: Path, tmp_path: Path) -> None:
+    """The balance that ledger 40 left wrong is right again in what a later ledger found."""
+    verified = _of_stream(shared_data, tmp_path, _edit(_more_native))
+    later = [ledger for ledger, columns in verified.bad.items() if "state" in columns]
+    assert min(later) > 40
+    assert "does not start from what ledger 40 left" in verified.note(min(later))
+
+
+def test_changes_of_one_ledger_that_contradict_each_other_are_named(shared_data: Path, tmp_path: Path) -> None:
+    def another_fee_paid(meta: xdr.LedgerCloseMetaV0) -> None:
+        for change in meta.tx_processing[0].fee_processing.ledger_entry_changes:
+            if change.updated and change.updated.data.account:
+                change.updated.data.account.seq_num.sequence_number.int64 += 1
+
+    verified = _of_stream(shared_data, tmp_path, _edit(another_fee_paid))
+    _named(verified, 40, "state")
+    assert "with another image than it was left with" in verified.note(40)
+    assert verified.rows[47]["state"] == "absent"
+
+
 def test_a_ledger_taken_out_of_a_stream_is_named(shared_data: Path, tmp_path: Path) -> None:
     verified = _of_stream(shared_data, tmp_path, lambda ledgers: [n for n in ledgers if n != 40])
     _named(verified, 40, "header_hash")
