@@ -129,7 +129,11 @@ def _is_binary(kind: pa.DataType) -> bool:
 
 
 def _canonical(text: str) -> str:
-    return json.dumps(json.loads(text), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    try:
+        value = json.loads(text)
+    except ValueError:  # SQLite keeps any text; as no processor makes it, it differs
+        return text
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 @functools.cache

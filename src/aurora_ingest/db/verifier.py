@@ -76,10 +76,9 @@ def rows(state: Pinned, table: str) -> Iterator[pa.RecordBatch]:
             sa.cast(column, sa.Text()).label(column.name) if kind == pa.string() else column
             for column, kind in zip(columns, kinds, strict=True)
         )
-    ).execution_options(stream_results=True)
-    piece = _WIDE.get(table, _ROWS)
+    ).execution_options(yield_per=_WIDE.get(table, _ROWS))
     with state.connection.execute(query) as result:
-        for some in result.partitions(piece):
+        for some in result.partitions():
             values = zip(*some, strict=True)
             arrays = [pa.array(each, kind) for each, kind in zip(values, kinds, strict=True)]
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)
