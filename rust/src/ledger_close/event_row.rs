@@ -8,12 +8,25 @@ use crate::strkey::{self, Kind};
 
 /// Adds the rows of a ledger and returns their number.
 pub fn push(rows: &mut ContractEvents, ledger: &[u8], sequence: u32, walked: &Walked) -> usize {
+    // Events of one contract stand together: its strkey is made once.
+    let (mut last, mut strkey) = ([0; 32], strkey::encode32(Kind::Contract, &[0; 32]));
     for event in &walked.events {
+        match event.contract {
+            Some(at) => {
+                let contract = array(ledger, at);
+                if last != *contract {
+                    (last, strkey) = (*contract, strkey::encode32(Kind::Contract, contract));
+                }
+                rows.contract_id.push(&strkey);
+            }
+            None => rows.contract_id.push_null(),
+        }
         push_event(rows, ledger, sequence, walked, event);
     }
     walked.events.len()
 }
 
+/// Adds all columns of an event but the contract's.
 fn push_event(rows: &mut ContractEvents, ledger: &[u8], sequence: u32, walked: &Walked, event: &Event) {
     rows.ledger_sequence.push(i64::from(sequence));
     rows.transaction_order.push(event.transaction.cast_signed());
@@ -30,12 +43,6 @@ fn push_event(rows: &mut ContractEvents, ledger: &[u8], sequence: u32, walked: &
     rows.is_diagnostic.push(event.diagnostic.is_some());
     // Only diagnostic events tell of calls that failed; the others took effect, fee events of failed transactions too.
     rows.in_successful_contract_call.push(event.diagnostic.unwrap_or(true));
-    match event.contract {
-        Some(at) => rows
-            .contract_id
-            .push_with(|out| out.extend_from_slice(&strkey::encode32(Kind::Contract, array(ledger, at)))),
-        None => rows.contract_id.push_null(),
-    }
     let topics = &walked.topics[of(event.topics)];
     rows.topics
         .push_with(|items| topics.iter().for_each(|topic| items.push(topic.of(ledger))));
