@@ -143,9 +143,9 @@ class LedgerFeed:
 
     def _raise_fault(self) -> None:
         if self._fault is not None:
-            fault, self._fault = self._fault, None
+            fault = self._fault
             if self._backend.repeatable:
-                self._thread = None
+                self._thread = self._fault = None
             raise fault
 
     def _read(self, first: int, generation: int) -> None:

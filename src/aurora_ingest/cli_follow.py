@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -173,7 +174,8 @@ def follow_command(
     """Follow a network and keep the tables exact at every ledger.
 
     Any number of nodes may follow into one PostgreSQL database: exactly one writes each ledger, the others see that it
-    is written and take over when it stops. SIGTERM and SIGINT finish the ledger under way and exit with 0.
+    is written and take over when it stops. SIGTERM and SIGINT finish the ledgers or the state build under way and exit
+    with 0; asked twice it stops at once.
     """
     if db_url is None:
         raise UsageError("which database? Give --db-url or set AURORA_DB_URL")
@@ -243,7 +245,13 @@ def _stopping() -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    former = {each: signal.signal(each, lambda *_: stop.set()) for each in (signal.SIGTERM, signal.SIGINT)}
+
+    def ask(_signal: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt  # asked twice: at once
+        stop.set()
+
+    former = {each: signal.signal(each, ask) for each in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield stop
     finally:

@@ -173,7 +173,8 @@ class System:
         Raises:
             AuroraError: the trouble will not pass.
         """
-        if isinstance(error, MigrationError):
+        is_lost = isinstance(error, BackendError) and not self._plan.backend.repeatable
+        if is_lost or isinstance(error, MigrationError):
             raise error
         self.counts.failures += 1
         self._failed_in_a_row += 1
@@ -219,7 +220,25 @@ class System:
         schema.require(database)
         found, last = self._look(database)
         _LOG.info("Found in the database", extra={"found": found.value, "last_ledger": last})
-        return SystemState.RESUME if found is _Found.STATE else SystemState.BUILD
+        if found is not _Found.STATE:
+            return SystemState.BUILD
+        self._require_whole_state(database)
+        nodes.agree_on_history(database, self._plan.node, self._plan.history_tables)
+        return SystemState.RESUME
+
+    def _require_whole_state(self, database: sa.Engine) -> None:
+        """Refuses to follow onto some of the tables only: the others would get changed rows and lack the rest.
+
+        Raises:
+            StateError: the state was built with some tables left out.
+        """
+        with database.connect() as connection:
+            built = builds.published_tables(connection)
+        lost = [] if built is None else [table for table in self._plan.rules.state_tables if table not in built]
+        if lost:
+            raise StateError(
+                f"the state was built without {', '.join(lost)}: build all tables with build-state before following"
+            )
 
     def _look(self, database: sa.Engine) -> tuple[_Found, int | None]:
         """What the database holds.
@@ -247,24 +266,17 @@ class System:
             )
         if any(each.seconds_silent < options.takeover_after for each in _unfinished(database)):
             return SystemState.WAIT_FOR_BUILDER
-        archive = HistoryArchive(options.archive_urls, self._plan.network, cache_dir=options.build.cache_dir)
+        silent = _unfinished(database)
         try:
-            checkpoint = archive.latest_checkpoint()
+            checkpoint = silent[0].checkpoint if silent else self._newest_checkpoint(options.build)
         except ArchiveStateError as error:
             _LOG.info("Archive has no checkpoint yet", extra={"reason": _line(error)})
             return SystemState.WAIT_FOR_CHECKPOINT
-        until, frequency = self._plan.until, self._plan.network.checkpoint_frequency
-        if until is not None and checkpoint > until:
-            earlier = previous_checkpoint(until + 1, frequency)
-            if earlier is None:
-                raise StateError(f"ledger {until} lies before the first checkpoint {checkpoint}: nothing to build from")
-            checkpoint = earlier
-        plan = build_state.plan_state_build(
-            dataclasses.replace(
-                options.build, checkpoint=checkpoint, takeover_after=options.takeover_after, resume=True
-            )
-        )
+        request = dataclasses.replace(options.build, checkpoint=checkpoint, resume=True)
+        plan = build_state.plan_state_build(dataclasses.replace(request, takeover_after=options.takeover_after))
         for unfinished in _unfinished(database):
+            if unfinished.seconds_silent < options.takeover_after:
+                return SystemState.WAIT_FOR_BUILDER
             if unfinished.build_id != plan.build_id:
                 builds.abandon_build(database, unfinished.build_id)
         try:
@@ -275,6 +287,22 @@ class System:
             _LOG.info("State build is another node's", extra={"reason": _line(error)})
             return SystemState.WAIT_FOR_BUILDER
         return SystemState.START
+
+    def _newest_checkpoint(self, build: BuildStateOptions) -> int:
+        """The checkpoint to build: the archive's newest, or the last one that is not beyond the last ledger asked for.
+
+        Raises:
+            ArchiveStateError: the archive has none yet.
+            StateError: there is none up to the last ledger asked for.
+        """
+        archive = HistoryArchive(self._options.archive_urls, self._plan.network, cache_dir=build.cache_dir)
+        checkpoint, until = archive.latest_checkpoint(), self._plan.until
+        if until is None or checkpoint <= until:
+            return checkpoint
+        earlier = previous_checkpoint(until + 1, self._plan.network.checkpoint_frequency)
+        if earlier is None:
+            raise StateError(f"ledger {until} lies before the first checkpoint: there is nothing to build from")
+        return earlier
 
     def _wait_for_builder(self) -> SystemState:
         """Waits until a state is there or the builder has gone silent."""
@@ -341,10 +369,12 @@ class System:
         return self.counts.position is not None and self.counts.position > position
 
     def _first_position(self, database: sa.Engine) -> int:
+        """The ledger to go on after: where this node was, so that it passes on every ledger; else the cursor."""
         with database.connect() as connection:
-            last = cursor.read_last_ledger(connection)
+            last = cursor.read_last_ledger(connection) or 0
         self._seen_cursor = last
-        return last or 0
+        former = self.counts.position
+        return last if former is None or former > last else former
 
     def _note(self, database: sa.Engine) -> None:
         nodes.note(database, self._plan.node, self.counts.position, self.counts.last_led)

@@ -18,7 +18,15 @@ from aurora_ingest.db import cursor, lead
 from aurora_ingest.db.engine import connect, writing
 from aurora_ingest.db.history_books import ingest_ledger_counts
 from aurora_ingest.db.lead import CommitResult, Committer, Outcome, PreparedLedger
-from aurora_ingest.errors import DatabaseError, HashMismatchError, MigrationError, NetworkMismatchError, StateError
+from aurora_ingest.db.lead_books import ingest_commits
+from aurora_ingest.errors import (
+    DatabaseError,
+    HashMismatchError,
+    MigrationError,
+    NetworkMismatchError,
+    RowRejectedError,
+    StateError,
+)
 from aurora_ingest.transforms.processors import HISTORY_TABLES, TABLES
 
 LEDGERS = closed_network.prepared()
@@ -89,6 +97,21 @@ def test_the_second_of_two_follows(engine: sa.Engine) -> None:
     assert [node for _, node in closed_network.commits(engine)] == ["one"] * 7 + ["two"] * 2
 
 
+def test_a_node_of_another_chain_does_not_follow(engine: sa.Engine) -> None:
+    _commit_all(_node(engine), 64, 66)
+    other = dataclasses.replace(LEDGERS[66], ledger_hash="cd" * 32)
+    with pytest.raises(HashMismatchError, match=r"ledger 66 has hash cdcd.*, the database has"):
+        _node(engine, "two").commit([LEDGERS[65], other])
+
+
+def test_a_row_that_is_refused_is_not_tried_for_ever(engine: sa.Engine) -> None:
+    with writing(engine) as connection:
+        connection.execute(sa.insert(ingest_commits).values(ledger=65, node="x", committed_at=0.0))
+    assert _node(engine).commit(_group(64, 65)).committed == (64,)
+    with pytest.raises((RowRejectedError, DatabaseError), match="ledger 65"):
+        _node(engine).commit(_group(65, 65))
+
+
 def test_groups_of_any_size_give_the_same_rows(engine: sa.Engine, tmp_path: Path) -> None:
     other = closed_network.state_at(f"sqlite:///{tmp_path}/other.db")
     _commit_all(_node(engine), 64, 100)
@@ -105,8 +128,16 @@ def test_groups_of_any_size_give_the_same_rows(engine: sa.Engine, tmp_path: Path
 def test_only_the_culprit_of_a_group_stops(engine: sa.Engine) -> None:
     group = _group(64, 70)
     group[4] = dataclasses.replace(group[4], previous_ledger_hash="ab" * 32)
+    node = _node(engine)
+    first = 64
+    while first < 68:
+        # What came before the culprit is told, whether it went together or one by one.
+        result = node.commit(group[first - 64 :])
+        assert result.outcome is Outcome.LED
+        assert result.committed[0] == first
+        first = result.committed[-1] + 1
     with pytest.raises(HashMismatchError, match=r"ledger 68 names abab.* as the hash of ledger 67, the database has"):
-        _node(engine).commit(group)
+        node.commit(group[4:])
     assert _cursor(engine) == (67, LEDGERS[67].ledger_hash)
     _commit_all(_node(engine), 68, 70)
 
@@ -234,7 +265,9 @@ import os, signal, sys
 import closed_network
 from aurora_ingest.db import lead
 from aurora_ingest.db.engine import connect
+from aurora_ingest.db.lead_books import ingest_commits
 from aurora_ingest.db.lead import Committer
+from aurora_ingest.db.lead_books import ingest_commits
 point, url = sys.argv[1:]
 def die():
     print("killed here", flush=True)

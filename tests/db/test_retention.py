@@ -6,14 +6,15 @@ import pytest
 import sqlalchemy as sa
 
 import closed_network
+from aurora_ingest.db import cursor, nodes
 from aurora_ingest.db.engine import writing
 from aurora_ingest.db.gaps import read_gaps
-from aurora_ingest.db.history import LEDGER_KEYS, delete_ledgers
+from aurora_ingest.db.history import LEDGER_KEYS, ChunkTransaction, HistoryTarget, delete_ledgers, unwritten
 from aurora_ingest.db.history_books import ingest_ledger_counts
 from aurora_ingest.db.lead import Committer
 from aurora_ingest.db.reap import reap
 from aurora_ingest.db.status import read_status
-from aurora_ingest.errors import DatabaseError
+from aurora_ingest.errors import DatabaseError, UsageError
 from aurora_ingest.ledger.ledger_range import LedgerRange
 from aurora_ingest.transforms.processors import HISTORY_TABLES, TABLES
 from db import states
@@ -79,6 +80,38 @@ def test_gaps_are_found_by_table(engine: sa.Engine) -> None:
         }
         assert read_gaps(connection, 71, 75) == {"history_operations": (LedgerRange(71, 72),)}
         assert read_gaps(connection, 70, 72) == {"history_operations": (LedgerRange(70, 72),)}
+
+
+def test_ledgers_above_the_cursor_are_no_gap(engine: sa.Engine) -> None:
+    with writing(engine) as connection:
+        cursor.write(connection, cursor.LAST_LEDGER, "63")
+    with engine.connect() as connection:
+        assert read_gaps(connection) == {}
+        assert read_gaps(connection, 95) == {}
+
+
+def test_a_receipt_ends_where_others_have_written(engine: sa.Engine) -> None:
+    target = HistoryTarget(("history_ledgers", "history_operations"), "lake", closed_network.NETWORK.passphrase)
+    poorer = HistoryTarget(("history_operations",), "archive", closed_network.NETWORK.passphrase)
+    ChunkTransaction(engine, LedgerRange(20, 40), target).commit()
+    ChunkTransaction(engine, LedgerRange(25, 30), poorer).commit()
+    chunks = [LedgerRange(20, 24), LedgerRange(25, 30), LedgerRange(31, 40)]
+    assert unwritten(engine, chunks, target) == (LedgerRange(25, 30),)
+    assert unwritten(engine, chunks, poorer) == (LedgerRange(20, 24), LedgerRange(31, 40))
+    only_ledgers = HistoryTarget(("history_ledgers",), "lake", closed_network.NETWORK.passphrase)
+    assert unwritten(engine, chunks, only_ledgers) == ()
+    ChunkTransaction(engine, LedgerRange(20, 40), target).commit()
+    assert unwritten(engine, chunks, target) == ()
+
+
+def test_nodes_agree_on_the_history_they_write(engine: sa.Engine) -> None:
+    nodes.agree_on_history(engine, "one", ["history_ledgers"])
+    nodes.note(engine, "one", 90, None)
+    nodes.agree_on_history(engine, "two", ["history_ledgers"])
+    with pytest.raises(UsageError, match="node one and others write the history tables history_ledgers, this one"):
+        nodes.agree_on_history(engine, "two", [])
+    nodes.leave(engine, "one")
+    nodes.agree_on_history(engine, "two", [])
 
 
 def test_the_status_names_leader_and_gaps(engine: sa.Engine) -> None:

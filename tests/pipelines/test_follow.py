@@ -136,6 +136,15 @@ def test_without_an_archive_no_state_is_made(url: str) -> None:
         _system(url, _source(closed_network.STREAM), builds=False).run()
 
 
+def test_a_state_of_some_tables_is_not_followed(url: str) -> None:
+    assert closed_network.cli.run(["db", "migrate", "--db-url", url]) == 0
+    command = ["build-state", "--network", "standalone", "--checkpoint-frequency", "8", "--checkpoint", "63"]
+    command += ["--history-archive-url", str(closed_network.ARCHIVE), "--db-url", url, "--log-level", "warning"]
+    assert closed_network.cli.run([*command, "--tables", "accounts,offers"]) == 0
+    with pytest.raises(StateError, match=r"the state was built without .*trust_lines"):
+        _system(url, _source(closed_network.STREAM)).run()
+
+
 def test_a_stop_takes_effect_between_ledgers_and_the_next_run_goes_on(url: str, engine: sa.Engine) -> None:
     stop = threading.Event()
     system = _system(url, _source(closed_network.STREAM), until=None, stop=stop)

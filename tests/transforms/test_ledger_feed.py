@@ -128,6 +128,16 @@ def test_trouble_is_told_once_and_then_tried_again() -> None:
         assert source.begun == [3, 3]
 
 
+def test_trouble_of_a_source_that_cannot_be_read_again_stays() -> None:
+    source = _Source(9, repeatable=False)
+    source.fault = MissingLedgersError("cut off", [LedgerRange(3, 3)])
+    with LedgerFeed(source) as feed:
+        for _ in range(2):
+            with pytest.raises(MissingLedgersError, match="cut off"):
+                feed.wait(3, 5)
+        assert source.begun == [3]
+
+
 def test_the_end_of_a_stream_is_known_when_all_is_taken() -> None:
     with LedgerFeed(_Source(4, ends=True)) as feed:
         assert feed.wait(3, 5)

@@ -171,6 +171,13 @@ def unfinished_builds(connection: sa.Connection) -> tuple[UnfinishedBuild, ...]:
     )
 
 
+def published_tables(connection: sa.Connection) -> tuple[str, ...] | None:
+    """Returns the tables of the build that was published last, None if there was none."""
+    query = sa.select(ingest_builds.c.tables).where(ingest_builds.c.status == PUBLISHED)
+    tables = connection.execute(query.order_by(ingest_builds.c.finished_at.desc()).limit(1)).scalar_one_or_none()
+    return None if tables is None else tuple(json.loads(tables))
+
+
 def finished(engine: sa.Engine, build: Build) -> dict[tuple[str, int], dict[str, Any]]:
     """Returns the payloads of the units that are done, by (kind, index)."""
     receipts = ingest_build_receipts.c

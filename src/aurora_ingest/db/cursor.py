@@ -17,6 +17,8 @@ LAST_HASH: Final = "exp_ingest_last_ledger_hash"
 VERSION: Final = "exp_ingest_version"
 STATE_INVALID: Final = "exp_state_invalid"
 NETWORK: Final = "network_passphrase"
+HISTORY_TABLES: Final = "aurora_history_tables"
+"""History tables that nodes write as they follow, with commas between, or `none`."""
 
 
 def read(connection: sa.Connection, key: str, *, lock: bool = False, nowait: bool = False) -> str | None:

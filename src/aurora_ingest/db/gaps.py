@@ -32,6 +32,8 @@ def read_gaps(connection: sa.Connection, first: int | None = None, last: int | N
         return {}
     first = int(least) if first is None else first
     last = (cursor.read_last_ledger(connection) or int(greatest)) if last is None else last
+    if first > last:
+        return {}
     following = sa.func.lead(counts.ledger_sequence).over(
         partition_by=counts.table_name, order_by=counts.ledger_sequence
     )

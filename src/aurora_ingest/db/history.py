@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -236,21 +236,58 @@ def delete_ledgers(connection: sa.Connection, tables: Iterable[str], ledgers: Le
 
 
 def _write_receipt(connection: sa.Connection, chunk: LedgerRange, target: HistoryTarget, done: ChunkRows) -> None:
-    books = ingest_history_chunks
-    names = ",".join(target.tables)
-    same = (books.c.first_ledger == chunk.first) & (books.c.last_ledger == chunk.last) & (books.c.tables == names)
-    connection.execute(sa.delete(books).where(same))
     receipt = {
         "first_ledger": chunk.first,
         "last_ledger": chunk.last,
-        "tables": names,
+        "tables": ",".join(target.tables),
         "source": target.source,
         "version": cursor.CURRENT_VERSION,
         "rows": json.dumps(done.rows, sort_keys=True),
         "quarantined": done.quarantined,
         "finished_at": time.time(),
     }
-    connection.execute(sa.insert(books).values(**receipt))
+    trim_receipts(connection, chunk, target.tables)
+    connection.execute(sa.insert(ingest_history_chunks).values(**receipt))
+
+
+def trim_receipts(connection: sa.Connection, ledgers: LedgerRange, tables: Iterable[str]) -> None:
+    """Takes some ledgers of some tables out of the receipts: somebody else has written them, or they have left.
+
+    Args:
+        connection: in a transaction that writes.
+        ledgers: which ledgers.
+        tables: of which tables; receipts keep the ledgers of their other tables.
+    """
+    books = ingest_history_chunks
+    gone = set(tables)
+    meets = (books.c.first_ledger <= ledgers.last) & (books.c.last_ledger >= ledgers.first)
+    for row in connection.execute(sa.select(books).where(meets)).mappings().all():
+        names = row["tables"].split(",")
+        kept = ",".join(name for name in names if name not in gone)
+        if kept == row["tables"]:
+            continue
+        inside = (max(row["first_ledger"], ledgers.first), min(row["last_ledger"], ledgers.last))
+        pieces = {
+            (row["first_ledger"], ledgers.first - 1): row["tables"],
+            inside: kept,
+            (ledgers.last + 1, row["last_ledger"]): row["tables"],
+        }
+        _replace_receipt(
+            connection, dict(row), {span: left for span, left in pieces.items() if left and span[0] <= span[1]}
+        )
+
+
+def _replace_receipt(connection: sa.Connection, row: Mapping[str, Any], pieces: Mapping[tuple[int, int], str]) -> None:
+    """Puts receipts of pieces of its ledgers and tables in the place of a receipt."""
+    books = ingest_history_chunks
+    for span, tables in {(row["first_ledger"], row["last_ledger"]): row["tables"], **pieces}.items():
+        same = (books.c.first_ledger == span[0]) & (books.c.last_ledger == span[1]) & (books.c.tables == tables)
+        connection.execute(sa.delete(books).where(same))
+    for (first, last), tables in pieces.items():
+        connection.execute(
+            sa.insert(books).values(**{**row, "first_ledger": first, "last_ledger": last, "tables": tables})
+        )
+        recount(connection, LedgerRange(first, last))
 
 
 def recount(connection: sa.Connection, ledgers: LedgerRange) -> None:

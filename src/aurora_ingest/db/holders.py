@@ -14,9 +14,11 @@ from aurora_ingest.errors import DatabaseError
 _LOG = logging.getLogger(__name__)
 
 # A row that is locked carries the transaction that locks it in xmax, and that transaction holds a lock on its own
-# number: so the holder is found at the very moment it is asked for, with nothing to be noted before.
+# number: so the holder is found at the very moment it is asked for, with nothing to be noted before. It counts as
+# stuck by the time since its last statement began or ended, not by the age of its transaction: rows are sent in the
+# same transaction before the cursor is locked, and that may take long.
 _HOLDERS = sa.text(
-    "SELECT a.pid, a.application_name, extract(epoch FROM clock_timestamp() - a.xact_start) AS seconds "
+    "SELECT a.pid, a.application_name, extract(epoch FROM clock_timestamp() - a.state_change) AS seconds "
     "FROM key_value_store k JOIN pg_locks l ON l.locktype = 'transactionid' AND l.transactionid = k.xmax "
     "AND l.mode = 'ExclusiveLock' AND l.granted JOIN pg_stat_activity a ON a.pid = l.pid "
     "WHERE k.key = :key AND a.pid <> pg_backend_pid()"
@@ -24,7 +26,7 @@ _HOLDERS = sa.text(
 
 
 def end_past_deadline(connection: sa.Connection, seconds: float) -> int:
-    """Ends the session that holds the cursor's row if its transaction is older than a deadline.
+    """Ends the session that holds the cursor's row if nothing has happened in it for longer than a deadline.
 
     A client that is stopped keeps its transaction for ever. The server's own timeouts end most of them; this ends the
     rest, for instance one that was stopped while it sent rows and had taken the row before.

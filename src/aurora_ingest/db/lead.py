@@ -18,18 +18,21 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from aurora_ingest.db import chunk_locks, cursor, guards, holders
 from aurora_ingest.db.apply_state import StagedState, apply_state, stage_state
 from aurora_ingest.db.engine import clock, is_postgres, writer
-from aurora_ingest.db.history import delete_ledgers, ledger_bounds
+from aurora_ingest.db.history import delete_ledgers, ledger_bounds, trim_receipts
 from aurora_ingest.db.lead_books import ingest_commits
 from aurora_ingest.db.load import load_batch
 from aurora_ingest.db.state_change import StateChange
 from aurora_ingest.db.tables import METADATA
-from aurora_ingest.errors import AuroraError, DatabaseError, HashMismatchError
+from aurora_ingest.errors import AuroraError, DatabaseError, HashMismatchError, RowRejectedError
 from aurora_ingest.ledger.ledger_range import LedgerRange
 
 MAX_LOCK_SECONDS: Final = 2.0
 """After so much time under the lock no further ledger of a group is begun."""
-_WAITING: Final = {"55P03", "57014", "40001", "40P01"}
+_TOO_LONG: Final = "57014"
+_WAITING: Final = {"55P03", _TOO_LONG, "40001", "40P01"}
 """SQLSTATE of a lock that is not free, a statement that took too long, and transactions that met: try again later."""
+_OF_ROWS: Final = {"22", "23"}
+"""SQLSTATE classes of rows that will be refused again: data and integrity."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -132,13 +135,15 @@ class Committer:
             last = self._glance()
             pending = [ledger for ledger in group if ledger.sequence > last]
             if not pending:
+                self._require_same_chain(group, last)
                 return CommitResult(Outcome.FOLLOWED, last)
             if pending[0].sequence != last + 1:
                 return CommitResult(Outcome.WAITS, last)
             return self._commit_together(pending) if len(pending) == 1 else self._commit_or_find(pending)
         except (DBAPIError, psycopg.Error) as error:
             if not _is_passing(error):
-                raise DatabaseError(f"ledger {group[0].sequence}: the database refused it: {_told(error)}") from error
+                kind = RowRejectedError if (_state(error) or "")[:2] in _OF_ROWS else DatabaseError
+                raise kind(f"ledger {group[0].sequence}: the database refused it: {_told(error)}") from error
             _LOG.info("Commit waits", extra={"ledger": group[0].sequence, "reason": _told(error)})
             return CommitResult(Outcome.REFUSED, None, ended_holders=self._end_stuck_holders())
 
@@ -147,25 +152,51 @@ class Committer:
         try:
             return self._commit_together(pending)
         except (AuroraError, DBAPIError, psycopg.Error) as error:
-            if not isinstance(error, AuroraError) and _is_passing(error):
+            # What took too long together may be done in time one by one.
+            if not isinstance(error, AuroraError) and _is_passing(error) and _state(error) != _TOO_LONG:
                 raise
             _LOG.warning("Group failed, ledgers go singly", extra={"ledger": pending[0].sequence, "error": str(error)})
         committed: list[int] = []
         seconds = 0.0
         result = CommitResult(Outcome.REFUSED, None)
         for ledger in pending:
-            result = self._commit_together([ledger])
+            try:
+                result = self._commit_together([ledger])
+            except (AuroraError, DBAPIError, psycopg.Error):
+                if committed:
+                    break  # the culprit is told when it comes first
+                raise
             committed += result.committed
             seconds += result.lock_seconds
             if result.outcome is not Outcome.LED:
                 break
-        outcome = Outcome.LED if committed else result.outcome
-        return CommitResult(outcome, result.last_ledger, tuple(committed), seconds)
+        if not committed:
+            return result
+        return CommitResult(Outcome.LED, committed[-1], tuple(committed), seconds)
 
     def _glance(self) -> int:
         """Reads the cursor without any lock, so that rows of ledgers that are there already are not even sent."""
         with self._engine.connect() as connection:
             return self._checked_cursor(connection, lock=False)
+
+    def _require_same_chain(self, group: Sequence[PreparedLedger], last: int) -> None:
+        """Refuses to follow when the ledger at the cursor is not the one that this node has read.
+
+        Raises:
+            HashMismatchError: the database and the source of this node are of different chains.
+        """
+        with self._engine.connect() as connection:
+            if cursor.read_last_ledger(connection) != last:
+                return  # it has moved on; a later ledger will be compared
+            stored = cursor.read_last_hash(connection)
+        for ledger in group:
+            if ledger.sequence == last and stored is not None and ledger.ledger_hash != stored:
+                raise HashMismatchError(
+                    f"ledger {last} has hash {ledger.ledger_hash}, the database has {stored}: source and database are "
+                    "of different chains",
+                    expected=stored,
+                    computed=ledger.ledger_hash,
+                )
 
     def _checked_cursor(self, connection: sa.Connection, *, lock: bool) -> int:
         last = lock_cursor(connection) if lock else cursor.read_last_ledger(connection)
@@ -213,12 +244,11 @@ class Committer:
             here = LedgerRange(ledger.sequence, ledger.sequence)
             chunk_locks.lock_ledgers(connection, here)
             delete_ledgers(connection, ledger.history, here)
+            trim_receipts(connection, here, ledger.history)
             for table in ledger.history:
                 _move_history(connection, table, ledger)
             if ledger.counts is not None:
                 load_batch(connection, "ingest_ledger_counts", ledger.counts)
-        same = ingest_commits.c.ledger == ledger.sequence
-        connection.execute(sa.delete(ingest_commits).where(same))
         note = {"ledger": ledger.sequence, "node": self._node, "committed_at": clock(connection)}
         connection.execute(sa.insert(ingest_commits).values(**note))
 
@@ -298,7 +328,7 @@ def _history_stage(table: str) -> str:
 def _is_passing(error: Exception) -> bool:
     """Tells a lock or a database that is not there now from rows that will be refused again."""
     origin = error.orig if isinstance(error, DBAPIError) else error
-    state = getattr(origin, "sqlstate", None)
+    state = _state(error)
     if state in _WAITING or isinstance(error, InterfaceError):
         return True
     if isinstance(error, DBAPIError) and error.connection_invalidated:
@@ -306,6 +336,11 @@ def _is_passing(error: Exception) -> bool:
     # Class 08 and 57P are lost connections and shutdowns; without a state the connection broke.
     lost = isinstance(origin, psycopg.OperationalError) and (state is None or state[:2] == "08" or state[:3] == "57P")
     return lost or (isinstance(origin, sqlite3.OperationalError) and "locked" in str(origin))
+
+
+def _state(error: Exception) -> str | None:
+    state: str | None = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None)
+    return state
 
 
 def _told(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 from aurora_ingest.db import cursor
 from aurora_ingest.db.engine import clock, writing
 from aurora_ingest.db.lead_books import ingest_nodes
+from aurora_ingest.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -62,3 +64,24 @@ def read_nodes(connection: sa.Connection) -> tuple[Node, ...]:
     query = sa.select(books.node, books.version, silent, books.position, books.led).order_by(silent, books.node)
     rows = connection.execute(query).all()
     return tuple(Node(row.node, row.version, max(row.silent, 0.0), row.position, row.led) for row in rows)
+
+
+def agree_on_history(engine: sa.Engine, node: str, tables: Sequence[str], alive_seconds: float = 30.0) -> None:
+    """Makes sure that all nodes write the same history tables; without others, this node decides.
+
+    Raises:
+        UsageError: nodes that are alive write others: history would depend on who leads.
+    """
+    mine = ",".join(tables) or "none"
+    with writing(engine) as connection:
+        theirs = cursor.read(connection, cursor.HISTORY_TABLES, lock=True)
+        if theirs == mine:
+            return
+        others = (each for each in read_nodes(connection) if each.node != node)
+        alive = [each for each in others if each.seconds_silent < alive_seconds]
+        if theirs is not None and alive:
+            raise UsageError(
+                f"node {alive[0].node} and others write the history tables {theirs}, this one would write {mine}: "
+                "give every node the same --history-tables, or stop the others first"
+            )
+        cursor.write(connection, cursor.HISTORY_TABLES, mine)

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from aurora_ingest.db import backends, cursor, dependents, fencing, guards, indexing, staging
 from aurora_ingest.db.build_books import ingest_build_receipts, ingest_builds
 from aurora_ingest.db.engine import clock, is_postgres
+from aurora_ingest.db.lead_books import ingest_commits
 from aurora_ingest.db.tables import STATE_TABLES
 from aurora_ingest.errors import PublishError
 
@@ -122,6 +123,8 @@ def _write_cursor(connection: sa.Connection, build: fencing.Build, ledger: int, 
     cursor.write(connection, cursor.LAST_HASH, ledger_hash)
     cursor.write(connection, cursor.VERSION, str(version))
     cursor.write(connection, cursor.STATE_INVALID, "false")
+    # Ledgers above the new state will be written again, each once more.
+    connection.execute(sa.delete(ingest_commits).where(ingest_commits.c.ledger > ledger))
 
 
 def _expected_rows(engine: sa.Engine, build: fencing.Build) -> Counter[str]:

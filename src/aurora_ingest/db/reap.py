@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from aurora_ingest.db import chunk_locks, cursor, schema
 from aurora_ingest.db.engine import writing
-from aurora_ingest.db.history import LEDGER_KEYS, delete_ledgers
-from aurora_ingest.db.history_books import ingest_history_chunks, ingest_ledger_counts
+from aurora_ingest.db.history import LEDGER_KEYS, delete_ledgers, trim_receipts
+from aurora_ingest.db.history_books import ingest_ledger_counts
 from aurora_ingest.db.lead_books import ingest_commits
 from aurora_ingest.db.tables import METADATA
 from aurora_ingest.errors import DatabaseError
@@ -66,7 +66,8 @@ def reap(
         with writing(engine) as connection:
             chunk_locks.lock_ledgers(connection, batch)
             delete_ledgers(connection, LEDGER_KEYS, batch)
-            _forget(connection, batch)
+            trim_receipts(connection, batch, LEDGER_KEYS)
+            connection.execute(sa.delete(ingest_commits).where(ingest_commits.c.ledger <= batch.last))
         told(batch)
     return Reaped(ledgers, kept_from)
 
@@ -79,18 +80,3 @@ def oldest_ledger(connection: sa.Connection) -> int | None:
         found.append(None if least is None else int(least) >> bits)
     known = [int(ledger) for ledger in found if ledger is not None]
     return min(known, default=None)
-
-
-def _forget(connection: sa.Connection, batch: LedgerRange) -> None:
-    """Takes the batch out of the books: chunks that begin in it and what a commit noted of its ledgers."""
-    books = ingest_history_chunks
-    connection.execute(sa.delete(books).where(books.c.last_ledger <= batch.last))
-    later = batch.last + 1
-    reaches = (books.c.first_ledger <= batch.last) & (books.c.last_ledger > batch.last)
-    for row in connection.execute(sa.select(books).where(reaches)).all():
-        same = (books.c.last_ledger == row.last_ledger) & (books.c.tables == row.tables)
-        connection.execute(sa.delete(books).where(same & (books.c.first_ledger == later)))
-        connection.execute(
-            sa.update(books).where(same & (books.c.first_ledger == row.first_ledger)).values(first_ledger=later)
-        )
-    connection.execute(sa.delete(ingest_commits).where(ingest_commits.c.ledger <= batch.last))
