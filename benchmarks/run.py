@@ -12,6 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 import bench_build
+import bench_follow
 import bench_history
 import bench_kernel
 import bench_ledgers
@@ -24,7 +25,16 @@ from report import Suite, machine_lines, with_sections
 
 SUITES: dict[str, Callable[[int, int], Suite]] = {
     module.NAME: module.run
-    for module in (bench_kernel, bench_ledgers, bench_build, bench_postgres, bench_history, bench_memory, bench_paths)
+    for module in (
+        bench_kernel,
+        bench_ledgers,
+        bench_build,
+        bench_postgres,
+        bench_history,
+        bench_memory,
+        bench_paths,
+        bench_follow,
+    )
 }
 RESULTS = inputs.HERE / "results"
 PAGE = inputs.HERE.parent / "docs" / "performance.md"

@@ -256,10 +256,13 @@ class LedgerUnitCoder(Coder):  # type: ignore[misc]  # Beam's Coder is untyped
         )
 
     def estimate_size(self, value: LedgerUnit) -> int:
-        """Tell the size in bytes without encoding: Beam's counters ask for it after every step of the chain."""
+        """Tell about the size in bytes without encoding: Beam's counters ask for it after every step of the chain.
+
+        Whole buffers count, also of batches that are a part of them: `nbytes` is 500 times as slow.
+        """
         sides = (value.pre, value.post, value.tables, value.decoded)
-        removed = 0 if value.removed is None else value.removed.nbytes
-        return removed + sum(batch.nbytes for side in sides for batch in side.values())
+        removed = 0 if value.removed is None else value.removed.get_total_buffer_size()
+        return int(removed + sum(batch.get_total_buffer_size() for side in sides for batch in side.values()))
 
     def is_deterministic(self) -> bool:
         """Equal units have equal bytes."""

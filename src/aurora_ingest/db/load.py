@@ -66,10 +66,16 @@ def _copy(connection: sa.Connection, table: sa.Table, target: str, batch: pa.Rec
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor, cursor.copy(f'COPY "{target}" ({columns}) FROM STDIN (FORMAT binary)') as copy:
         copy.write(_kernel.COPY_HEADER)
-        piece = max(1, min(COPY_ROWS, COPY_BYTES * batch.num_rows // max(batch.nbytes, 1)))
+        piece = _rows_per_piece(batch)
         for start in range(0, batch.num_rows, piece):
             copy.write(_kernel.copy_rows(batch.slice(start, piece), types))
         copy.write(_kernel.COPY_TRAILER)
+
+
+def _rows_per_piece(batch: pa.RecordBatch) -> int:
+    if batch.num_rows <= COPY_ROWS and batch.get_total_buffer_size() <= COPY_BYTES:
+        return int(batch.num_rows)  # asked first, as `nbytes` takes milliseconds even of a few rows
+    return max(1, min(COPY_ROWS, COPY_BYTES * int(batch.num_rows) // max(int(batch.nbytes), 1)))
 
 
 def _insert(connection: sa.Connection, table: sa.Table, target: str, batch: pa.RecordBatch) -> None:
