@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ from aurora_ingest.errors import UsageError
 if TYPE_CHECKING:
     from aurora_ingest.pipelines.reingest_range import ReingestPlan
     from aurora_ingest.runners.launch import Engine
+
+_KEEP_FREED_MS = 200
+"""Milliseconds for which freed memory stays with a process of several workers; has to be set before Arrow is loaded."""
 
 
 @click.command(
@@ -139,6 +143,9 @@ def reingest_range_command(
     transaction or by one swap of files, so running it again changes nothing. It never takes the lock of the live
     cursor. Flags of Apache Beam stand after --; without them everything runs in this process.
     """
+    if workers > 1:
+        # Each worker's allocators would keep what it freed for ten seconds, which is more than the workers use.
+        os.environ.setdefault("MIMALLOC_PURGE_DELAY", str(_KEEP_FREED_MS))
     from aurora_ingest.ledger.ledger_range import LedgerRange
     from aurora_ingest.pipelines import reingest_range
     from aurora_ingest.pipelines.options import ReingestOptions
