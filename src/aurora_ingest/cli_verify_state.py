@@ -101,10 +101,12 @@ def verify_state_command(
     """
     if db_url is None:
         raise UsageError("which database? Give --db-url or set AURORA_DB_URL")
+    from sqlalchemy.exc import DBAPIError
+
     from aurora_ingest.db import schema
     from aurora_ingest.db.heartbeat import node_name
     from aurora_ingest.db.verifier_books import SOUND
-    from aurora_ingest.errors import StateError
+    from aurora_ingest.errors import DatabaseError, StateError
     from aurora_ingest.pipelines.options import BuildStateOptions
     from aurora_ingest.state_verifier import VerifierOptions
 
@@ -116,7 +118,12 @@ def verify_state_command(
     with connected(db_url) as engine:
         schema.require(engine)
         options = VerifierOptions(build, node_name(), patience_seconds=patience)
-        done = _verification(engine, options, wait_seconds)
+        try:
+            done = _verification(engine, options, wait_seconds)
+        except DBAPIError as error:
+            raise DatabaseError(
+                "the comparison lost its session, which a state build may have ended: `status` tells the outcome"
+            ) from error
     for each in done.differences:
         click.echo(str(each))
     if done.outcome != SOUND:

@@ -15,9 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+import psycopg
 import pyarrow as pa
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from aurora_ingest.db import builds, live, verifier
 from aurora_ingest.db.state_difference import Difference, Rows, differences
@@ -40,6 +41,8 @@ _LOOK_SECONDS: Final = 1.0
 _FAILURES_UNTIL_ERROR: Final = 3
 _LEAVE_SECONDS: Final = 10.0
 """How long a node that stops waits for a verification to give up; an archive may not answer."""
+_GRACE_SECONDS: Final = 5.0
+"""How long a reader has to give up by itself when a state build begins."""
 _SILENT_SECONDS: Final = 60.0
 """Silence after which a state build is nobody's any more."""
 
@@ -108,13 +111,14 @@ def verify(
         The outcome; trouble with archive or database is one too.
     """
     began = time.monotonic()
-    go_on = _Permission(engine, is_over)
+    watch = _Watch(engine, state, is_over)
     try:
-        done = _compared(state, options, go_on)
-    except _CancelledError as reason:
-        done = Verification(state.checkpoint, CANCELLED, 0.0, detail=str(reason))
-    except (AuroraError, DBAPIError) as error:
+        with watch:
+            done = _compared(state, options, watch)
+    except (AuroraError, SQLAlchemyError, _CancelledError) as error:
         done = Verification(state.checkpoint, FAILED, 0.0, detail=_line(error))
+        if watch.reason is not None:
+            done = dataclasses.replace(done, outcome=CANCELLED, detail=watch.reason)
     done = dataclasses.replace(done, seconds=time.monotonic() - began)
     try:
         is_marked = verifier.conclude(
@@ -128,23 +132,55 @@ def verify(
     return done
 
 
-class _Permission:
-    """Asks often whether to go on: a build that would have to wait for our transaction goes first."""
+class _Watch:
+    """Keeps the pinned transaction alive from a thread of its own, and has it end when a state build needs the tables.
 
-    def __init__(self, engine: sa.Engine, is_over: Callable[[], bool]) -> None:
+    Called, it tells the reader to give up by an exception. A reader that does not come to ask, because an archive
+    keeps it waiting, loses its transaction.
+    """
+
+    def __init__(self, engine: sa.Engine, state: verifier.Pinned, is_over: Callable[[], bool]) -> None:
+        self.reason: str | None = None
         self._engine = engine
+        self._state = state
         self._is_over = is_over
-        self._looked = 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="state-verifier-watch", daemon=True)
+
+    def __enter__(self) -> _Watch:  # noqa: PYI034 - typing has Self only from Python 3.11 on
+        self._look()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
 
     def __call__(self) -> None:
         if self._is_over():
-            raise _CancelledError("the node has other things to do")
-        if time.monotonic() - self._looked < _LOOK_SECONDS:
-            return
-        self._looked = time.monotonic()
+            self.reason = "the node has other things to do"
+        if self.reason is not None:
+            raise _CancelledError(self.reason)
+
+    def _run(self) -> None:
+        try:
+            while not self._ended.wait(_LOOK_SECONDS):
+                self._look()
+                if self.reason is not None:
+                    if not self._ended.wait(_GRACE_SECONDS):
+                        verifier.let_go(self._engine, self._state)
+                    return
+                verifier.keep(self._state)
+        except (psycopg.Error, SQLAlchemyError) as error:  # the reader finds out by itself
+            _LOG.info("State verification is not watched any more", extra={"reason": _line(error)})
+
+    def _look(self) -> None:
         with self._engine.connect() as connection:
-            if any(each.seconds_silent < _SILENT_SECONDS for each in builds.unfinished_builds(connection)):
-                raise _CancelledError("a state build is under way")
+            others = builds.unfinished_builds(connection)
+        if any(each.seconds_silent < _SILENT_SECONDS for each in others):
+            self.reason = "a state build is under way"
 
 
 def _compared(state: verifier.Pinned, options: VerifierOptions, go_on: Callable[[], None]) -> Verification:
@@ -265,7 +301,7 @@ class StateVerifier:
                 if not stack.enter_context(live.alone(self._engine, live.VERIFIER)):
                     return
                 state = stack.enter_context(verifier.pinned(self._engine, lambda last: last == event.sequence))
-                if state is None:
+                if state is None or state.is_verified:
                     return
                 facts = {"checkpoint": event.sequence, "node": self._options.node}
                 _LOG.info("State verification begins", extra=facts)
@@ -276,15 +312,14 @@ class StateVerifier:
             _LOG.warning("State not verified", extra={"checkpoint": event.sequence, "reason": _line(error)})
 
     def _run(self, state: verifier.Pinned, stack: ExitStack) -> None:
+        outcome = FAILED
         try:
             with stack:
                 outcome = verify(self._engine, state, self._options, self._over.is_set).outcome
         except SQLAlchemyError as error:  # the locks went with the session
-            _LOG.warning("State verifier lost its session", extra={"reason": _line(error)})
-            outcome = FAILED
+            _LOG.info("State verifier lost its session", extra={"reason": _line(error)})
         except Exception:  # noqa: BLE001 - a fault of the verifier must not pass in silence, nor end the node
             _LOG.exception("State verifier broke down", extra={"checkpoint": state.checkpoint})
-            outcome = FAILED
         self._failures = self._failures + 1 if outcome == FAILED else 0
         if self._failures >= _FAILURES_UNTIL_ERROR:
             _LOG.error("State could not be verified", extra={"times_in_a_row": self._failures})

@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from aurora_ingest.db.engine import writing
 from aurora_ingest.db.lead import Committer
 from aurora_ingest.db.tables import STATE_TABLES
 from aurora_ingest.db.verifier_books import CANCELLED, FAILED, MISMATCH, SOUND
+from aurora_ingest.errors import ArchiveFileMissingError
 from aurora_ingest.ledger_backend.backend import BackendOptions
 from aurora_ingest.ledger_backend.detect import open_backend
 from aurora_ingest.pipelines.follow import FollowPlan
@@ -215,6 +217,55 @@ def test_a_state_build_goes_first(engine: sa.Engine) -> None:
     done = _verified(engine)
 
     assert (done.outcome, done.detail) == (CANCELLED, "a state build is under way")
+
+
+@pytest.mark.postgres
+def test_a_reader_that_an_archive_keeps_waiting_lets_a_build_pass(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = closed_network.state_at(postgres_url)
+    passed = threading.Event()
+
+    def wait_for_archive(*_: object) -> None:
+        assert passed.wait(60)
+        raise ArchiveFileMissingError("no such file", mirrors=())
+
+    monkeypatch.setattr(state_verifier, "plan_state_build", wait_for_archive)
+    monkeypatch.setattr(state_verifier, "_GRACE_SECONDS", 0.5)
+    with ExitStack() as stack:
+        state = stack.enter_context(verifier.pinned(engine, lambda _: True))
+        assert state is not None
+        found: list[Verification] = []
+        thread = threading.Thread(target=lambda: found.append(state_verifier.verify(engine, state, _options())))
+        thread.start()
+        time.sleep(1.5)
+        assert thread.is_alive()
+        plan = builds.BuildPlan("ab" * 16, 71, "00" * 32, closed_network.NETWORK.passphrase, tuple(STATE_TABLES))
+        builds.open_build(engine, plan, resume=False)
+        with writing(engine) as connection:
+            connection.exec_driver_sql("SET LOCAL lock_timeout = '20s'")
+            connection.exec_driver_sql("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE")
+        passed.set()
+        thread.join(30)
+        with suppress(sa.exc.DBAPIError):
+            stack.close()
+    assert [(each.outcome, each.detail) for each in found] == [(CANCELLED, "a state build is under way")]
+    assert _notes(engine) == [(closed_network.CHECKPOINT, CANCELLED)]
+    engine.dispose()
+
+
+def test_a_state_that_was_found_sound_is_not_compared_again(engine: sa.Engine) -> None:
+    _follow_to(engine, _NEXT)
+    assert _verified(engine).outcome == SOUND
+    with StateVerifier(engine, _options()):
+        metrics.publish(metrics.LedgerCommitted(_NEXT, leader=False, close_time=None, transactions=None))
+
+    assert _notes(engine) == [(_NEXT, SOUND)]
+    with writing(engine) as connection:
+        connection.exec_driver_sql("UPDATE ingest_builds SET finished_at = finished_at + 3600")
+    with verifier.pinned(engine, lambda _: True) as state:
+        assert state is not None
+        assert not state.is_verified
 
 
 def test_only_one_verifies_at_a_time(engine: sa.Engine, url: str) -> None:

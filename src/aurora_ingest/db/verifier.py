@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -20,6 +20,7 @@ from aurora_ingest.db.tables import STATE_TABLES
 TABLES: Final = tuple(STATE_TABLES)
 """The tables that are compared."""
 _ROWS: Final = 16_384
+_SILENCE_SECONDS: Final = 60
 _WIDE: Final = {"contract_code": 64, "contract_data": 1024}
 """Rows of a piece where one row may have 64 kB and more."""
 
@@ -33,12 +34,16 @@ class Pinned:
         checkpoint: ledger of the state.
         ledger_hash: hash of that ledger, lower-case hex.
         lineage: the build that the state comes from and its epoch, None if it was never built.
+        backend: number of the server's process that keeps it, None in SQLite.
+        is_verified: somebody has compared this very state already, and it was sound.
     """
 
     connection: sa.Connection
     checkpoint: int
     ledger_hash: str | None
     lineage: tuple[str, int] | None
+    backend: int | None = None
+    is_verified: bool = False
 
 
 @contextmanager
@@ -53,16 +58,39 @@ def pinned(engine: sa.Engine, is_wanted: Callable[[int], bool]) -> Iterator[Pinn
         The state; None if it stands at another ledger, is known to be wrong, or was made by another version.
     """
     with read_only_session(engine) as connection:
+        backend = None
         if is_postgres(connection):
-            # The archive may come minutes later than the ledger.
-            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+            # Whoever is stopped must not keep a publish from its tables for ever; whoever lives says so by `keep`.
+            connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{_SILENCE_SECONDS}s'")
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+            backend = int(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
         last = cursor.read_last_ledger(connection)
         is_ours = cursor.read_version(connection) == cursor.CURRENT_VERSION
         if last is None or not is_wanted(last) or not is_ours or cursor.is_state_invalid(connection):
             yield None
         else:
-            yield Pinned(connection, last, cursor.read_last_hash(connection), _lineage(connection))
+            yield Pinned(
+                connection,
+                last,
+                cursor.read_last_hash(connection),
+                _lineage(connection),
+                backend,
+                _is_verified(connection, last),
+            )
+
+
+def keep(state: Pinned) -> None:
+    """Keeps the server from ending a transaction for its silence; may be called from another thread than its reader."""
+    if state.backend is not None:
+        driver: Any = state.connection.connection.driver_connection
+        driver.execute("SELECT 1")
+
+
+def let_go(engine: sa.Engine, state: Pinned) -> None:
+    """Ends a transaction whose reader does not: another one needs the tables."""
+    if state.backend is not None:
+        with engine.connect() as connection:
+            connection.execute(sa.text("SELECT pg_terminate_backend(:pid)"), {"pid": state.backend})
 
 
 def rows(state: Pinned, table: str) -> Iterator[pa.RecordBatch]:
@@ -108,6 +136,15 @@ def conclude(engine: sa.Engine, state: Pinned, node: str, *, seconds: float, out
                 is_marked = True
         verifier_books.note(connection, state.checkpoint, node, seconds=seconds, outcome=outcome, detail=detail)
         return is_marked
+
+
+def _is_verified(connection: sa.Connection, ledger: int) -> bool:
+    """Tells whether the state at a ledger was found sound since the last build was published."""
+    book = verifier_books.ingest_verifications.c
+    published = sa.select(sa.func.max(ingest_builds.c.finished_at)).where(ingest_builds.c.status == PUBLISHED)
+    is_sound = (book.checkpoint == ledger) & (book.outcome == verifier_books.SOUND)
+    since = book.verified_at >= sa.func.coalesce(published.scalar_subquery(), 0.0)
+    return connection.execute(sa.select(book.node).where(is_sound & since)).first() is not None
 
 
 def _lineage(connection: sa.Connection) -> tuple[str, int] | None:
