@@ -19,8 +19,6 @@ LEDGERS = int(os.environ.get("AURORA_BENCH_FOLLOW", "10000"))
 PACED = min(300, LEDGERS)
 PACE = float(os.environ.get("AURORA_BENCH_FOLLOW_PACE", "1.0"))
 POLL = 0.2
-HORIZON_PER_SECOND = 0.2
-"""A ledger every five seconds is what a public network asks for."""
 _DATABASE = "bench_follow"
 
 
@@ -28,8 +26,8 @@ def run(_entries: int, rounds: int) -> Suite:
     """Measure one node on PostgreSQL and SQLite; the number of entries has no meaning here."""
     with private_server() as server:
         cases = [
-            _at_once("PostgreSQL", server.url(_DATABASE), _fresh_postgres(server), server),
-            _at_once("SQLite", *_sqlite("at-once"), None),
+            _at_once("PostgreSQL", LEDGERS, server.url(_DATABASE), _fresh_postgres(server), server),
+            _at_once("SQLite", LEDGERS // 5, *_sqlite("at-once"), None),
         ]
         series = interleave(cases, min(rounds, 3))
         paced = interleave([_paced(server)], 1)[0]
@@ -68,13 +66,13 @@ def _growth(series: Series) -> float:
     return series.median("rss_late") / max(series.median("rss_early"), 1)
 
 
-def _at_once(kind: str, url: str, before: Callable[[], None], server: Server | None) -> Case:
-    stream = stream_of(LEDGERS)
-    command = [sys.executable, str(inputs.HERE / "child_follow.py"), str(stream), url, str(LEDGERS)]
+def _at_once(kind: str, count: int, url: str, before: Callable[[], None], server: Server | None) -> Case:
+    stream = stream_of(count)
+    command = [sys.executable, str(inputs.HERE / "child_follow.py"), str(stream), url, str(count)]
     return Case(
-        f"{kind}, as fast as they go",
+        f"{kind}, {count:,} as fast as they go",
         command,
-        LEDGERS,
+        count,
         "ledgers",
         before=before,
         around=None if server is None else lambda: {"server_cpu": server.cpu_seconds()},

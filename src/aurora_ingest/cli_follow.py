@@ -106,7 +106,7 @@ _DEFAULT_HISTORY = "history_ledgers,history_transactions,history_operations,hist
 @click.option(
     "--takeover-after",
     envvar="AURORA_TAKEOVER_AFTER",
-    type=click.FloatRange(min=1),
+    type=click.FloatRange(min=10),
     default=30.0,
     metavar="SECONDS",
     show_default=True,

@@ -130,6 +130,14 @@ class _Arena:
             self.start(name)
         return hit
 
+    def note_takeover(self, name: str, at: float) -> None:
+        """Notes how long the next ledger took if a node that was killed had led the one before."""
+        commits = commits_of(self.url)
+        last = max((ledger for ledger, (_, when) in commits.items() if when <= at), default=0)
+        if last + 1 in commits and commits[last][0] == name:
+            gone = max(at, self.source.given[last + 1])
+            self.chaos.after_kill.append(commits[last + 1][1] - gone)
+
 
 @pytest.fixture
 def server() -> Iterator[RestartedServer]:
@@ -301,6 +309,7 @@ def _strike_anyhow(arena: _Arena, rng: random.Random, ledger: int, number: int) 
     victim = arena.running[rng.choice(_NAMES)]
     with arena.source.paced(ledger + 1, ledger + 3, 0.1) as giving:
         time.sleep(rng.uniform(0, 1.5))
+        at = time.time()
         victim.send(signal.Signals[action])
         if action == "SIGSTOP":
             time.sleep(rng.uniform(0, 2 * _DEADLINE))
@@ -310,6 +319,8 @@ def _strike_anyhow(arena: _Arena, rng: random.Random, ledger: int, number: int) 
             arena.start(victim.name)
         giving.join()
         arena.wait_for(ledger + 3)
+    if action == "SIGKILL":
+        arena.note_takeover(victim.name, at)
     return ledger + 3
 
 

@@ -6,6 +6,7 @@ the case with 3a, the second that with 3b. Where an older release is running, it
 
 from __future__ import annotations
 
+import signal
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -195,6 +196,35 @@ def test_the_older_release_leads_until_the_newer_one_publishes(scenario: Callabl
     assert done.led_while_building == dict.fromkeys(range(64, 98), "older")
     assert "install a newer aurora-ingest" in older.tail()
     assert done.led == {**dict.fromkeys(range(64, 96), "older"), **dict.fromkeys(range(96, 101), "first")}
+
+
+def test_a_builder_that_falls_silent_is_taken_over(
+    new_database: Callable[[], str], tmp_path: Path, undisturbed: dict[str, bytes]
+) -> None:
+    url = new_database()
+    assert closed_network.cli.run(["db", "migrate", "--db-url", url]) == 0
+    source = GrowingSource(tmp_path / "ledgers.xdr", closed_network.ledgers(), 100)
+    network = ("--network", "standalone", "--checkpoint-frequency", "8")
+    place = ("--history-archive-url", str(closed_network.ARCHIVE), "--ledgers", str(source.path), "--db-url", url)
+    times = ("--poll-interval", "0.1", "--takeover-after", "10", "--until", "100")
+    with nodes_in(tmp_path, *network, *place, *times) as nodes:
+        nodes.order(BEFORE_PUBLISH, "SIGSTOP")
+        first = nodes.start("first")
+        until(lambda: nodes.hit(BEFORE_PUBLISH), f"the first node builds: {first.tail()}")
+        second = nodes.start("second")
+        assert second.exit_code() == 0, second.tail()
+        # The first one awakes with a finished build, and may not publish it any more.
+        first.send(signal.SIGCONT)
+        assert first.exit_code() == 0, first.tail()
+    assert second.states() == ["start", "build", "wait for builder", "build", "start", "resume", "stop"]
+    assert first.lines("State build is another node's"), first.tail()
+    assert {node for node, _ in commits_of(url).values()} == {"second"}
+    with psycopg.connect(url) as connection:
+        builds = connection.execute("SELECT epoch, status FROM ingest_builds").fetchall()
+        assert [epoch for epoch, _ in builds] == [2]
+    found = dump(url, without=("as_of_checkpoint",))
+    state = {table: rows for table, rows in undisturbed.items() if _is_state(table)}
+    assert not differences({table: found[table] for table in state}, state)
 
 
 def _is_state(table: str) -> bool:
