@@ -21,7 +21,7 @@ def cli_page() -> str:
     from aurora_ingest.cli import cli
 
     lines = [
-        _HEAD.format(source="the flags in src/aurora_ingest/cli_*.py"),
+        _HEAD.format(source="the flags in src/aurora_ingest/cli/*.py"),
         "# Command line\n",
         inspect.cleandoc(cli.help or "") + "\n",
         "Flags of Apache Beam stand after `--`; a flag of ours that is not known is an error.\n",

@@ -12,7 +12,8 @@ import click
 import pytest
 
 import aurora_ingest
-from aurora_ingest import __version__, cli, cli_status
+from aurora_ingest import __version__, cli
+from aurora_ingest.cli import status as cli_status
 from aurora_ingest.errors import HashMismatchError, UsageError
 
 _BUILD = ["build-state", "--network", "testnet", "--db-url", "sqlite:///x.db"]

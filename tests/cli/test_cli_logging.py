@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from aurora_ingest import cli_logging
+from aurora_ingest.cli import log_lines as cli_logging
 
 
 def test_a_text_line_has_level_message_and_fields(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from aurora_ingest import cli_progress
+from aurora_ingest.cli import progress as cli_progress
 from aurora_ingest.transforms.metrics import (
     BucketProgress,
     BuildFinished,

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
 from aurora_ingest.errors import DatabaseError, UsageError
 
@@ -72,6 +72,19 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
     """
     with writer(engine) as connection, connection.begin():
         yield connection
+
+
+@contextmanager
+def refusals_told(message: str) -> Iterator[None]:
+    """Raises what the driver raises inside of a block as an error with a message for people.
+
+    Raises:
+        DatabaseError: with that message.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        raise DatabaseError(message) from error
 
 
 def address_of(url: str) -> sa.URL:

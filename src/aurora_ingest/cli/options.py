@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from aurora_ingest import cli_logging
+from aurora_ingest.cli import log_lines as cli_logging
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

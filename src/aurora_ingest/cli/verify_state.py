@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aurora_ingest.cli_network import network_of, network_options
-from aurora_ingest.cli_options import database_option, logging_options
-from aurora_ingest.cli_status import connected
+from aurora_ingest.cli.options import database_option, logging_options
+from aurora_ingest.cli.source_options import (
+    archive_option,
+    cache_options,
+    checkpoint_frequency_option,
+    network_of,
+    network_options,
+)
+from aurora_ingest.cli.status import connected
 from aurora_ingest.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,23 +33,8 @@ _LOOK_SECONDS = 0.2
     epilog="\b\nExample:\n  aurora-ingest verify-state --network testnet --db-url postgresql://localhost/testnet",
 )
 @network_options
-@click.option(
-    "--checkpoint-frequency",
-    envvar="AURORA_CHECKPOINT_FREQUENCY",
-    type=click.IntRange(min=2),
-    metavar="LEDGERS",
-    show_envvar=True,
-    help="Ledgers per checkpoint; 64 on every public network.",
-)
-@click.option(
-    "--history-archive-url",
-    "archive_urls",
-    envvar="AURORA_HISTORY_ARCHIVE_URL",
-    metavar="URL",
-    multiple=True,
-    show_envvar=True,
-    help="A mirror of the history archive. Repeat it for more mirrors.",
-)
+@checkpoint_frequency_option
+@archive_option
 @database_option
 @click.option(
     "--wait",
@@ -65,22 +56,7 @@ _LOOK_SECONDS = 0.2
     show_envvar=True,
     help="How long to wait for the archive to have that checkpoint.",
 )
-@click.option(
-    "--bucket-cache",
-    "cache_dir",
-    envvar="AURORA_BUCKET_CACHE",
-    metavar="DIR",
-    show_envvar=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder in which downloaded buckets are kept.",
-)
-@click.option(
-    "--work-dir",
-    envvar="AURORA_WORK_DIR",
-    metavar="DIR",
-    show_envvar=True,
-    help="Folder for intermediate files.",
-)
+@cache_options
 @logging_options
 def verify_state_command(
     *,
@@ -101,12 +77,11 @@ def verify_state_command(
     """
     if db_url is None:
         raise UsageError("which database? Give --db-url or set AURORA_DB_URL")
-    from sqlalchemy.exc import DBAPIError
-
     from aurora_ingest.db import schema
+    from aurora_ingest.db.engine import refusals_told
     from aurora_ingest.db.heartbeat import node_name
     from aurora_ingest.db.verifier_books import SOUND
-    from aurora_ingest.errors import DatabaseError, StateError
+    from aurora_ingest.errors import StateError
     from aurora_ingest.pipelines.options import BuildStateOptions
     from aurora_ingest.state_verifier import VerifierOptions
 
@@ -118,12 +93,9 @@ def verify_state_command(
     with connected(db_url) as engine:
         schema.require(engine)
         options = VerifierOptions(build, node_name(), patience_seconds=patience)
-        try:
+        lost = "the comparison lost its session, which a state build may have ended: `status` tells the outcome"
+        with refusals_told(lost):
             done = _verification(engine, options, wait_seconds)
-        except DBAPIError as error:
-            raise DatabaseError(
-                "the comparison lost its session, which a state build may have ended: `status` tells the outcome"
-            ) from error
     for each in done.differences:
         click.echo(str(each))
     if done.outcome != SOUND:

@@ -12,16 +12,16 @@ from typing import NoReturn
 import click
 
 from aurora_ingest import __version__
-from aurora_ingest.cli_build_state import build_state_command
-from aurora_ingest.cli_follow import follow_command
-from aurora_ingest.cli_operate import fill_gaps_command, reap_command, trigger_rebuild_command
-from aurora_ingest.cli_order_book import find_paths_command, order_book_command
-from aurora_ingest.cli_redrive import redrive_command
-from aurora_ingest.cli_reingest_range import reingest_range_command
-from aurora_ingest.cli_status import db_group, status_command
-from aurora_ingest.cli_verify_range import verify_range_command
-from aurora_ingest.cli_verify_state import verify_state_command
-from aurora_ingest.cli_write_lake import write_lake_command
+from aurora_ingest.cli.build_state import build_state_command
+from aurora_ingest.cli.follow import follow_command
+from aurora_ingest.cli.operate import fill_gaps_command, reap_command, trigger_rebuild_command
+from aurora_ingest.cli.order_book import find_paths_command, order_book_command
+from aurora_ingest.cli.redrive import redrive_command
+from aurora_ingest.cli.reingest_range import reingest_range_command
+from aurora_ingest.cli.status import db_group, status_command
+from aurora_ingest.cli.verify_range import verify_range_command
+from aurora_ingest.cli.verify_state import verify_state_command
+from aurora_ingest.cli.write_lake import write_lake_command
 from aurora_ingest.errors import AuroraError
 
 DONE, FAILED, USAGE = 0, 1, 2

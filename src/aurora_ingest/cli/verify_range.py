@@ -6,14 +6,19 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from aurora_ingest.cli_build_state import _trusted_ledger
-from aurora_ingest.cli_network import network_of, network_options
-from aurora_ingest.cli_options import BeamCommand, logging_options
+from aurora_ingest.cli.options import BeamCommand, logging_options
+from aurora_ingest.cli.source_options import (
+    archive_option,
+    cache_options,
+    checkpoint_frequency_option,
+    network_of,
+    network_options,
+    trusted_ledger_option,
+)
 from aurora_ingest.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,15 +33,7 @@ if TYPE_CHECKING:
     epilog="\b\nExample:\n  aurora-ingest verify-range --network testnet --from 1 --to 8063",
 )
 @network_options
-@click.option(
-    "--history-archive-url",
-    "archive_urls",
-    envvar="AURORA_HISTORY_ARCHIVE_URL",
-    metavar="URL",
-    multiple=True,
-    show_envvar=True,
-    help="A mirror of the history archive: file://, http(s):// or gs://. Repeat it for more mirrors.",
-)
+@archive_option
 @click.option(
     "--ledgers",
     "ledgers_url",
@@ -65,22 +62,8 @@ if TYPE_CHECKING:
     show_envvar=True,
     help="The last ledger; it is part of the range.",
 )
-@click.option(
-    "--checkpoint-frequency",
-    envvar="AURORA_CHECKPOINT_FREQUENCY",
-    type=click.IntRange(min=2),
-    metavar="LEDGERS",
-    show_envvar=True,
-    help="Ledgers per checkpoint; 64 on every public network.",
-)
-@click.option(
-    "--trusted-ledger",
-    envvar="AURORA_TRUSTED_LEDGER",
-    callback=_trusted_ledger,
-    metavar="N:HASH",
-    show_envvar=True,
-    help="A ledger and its hash, known from a source that you trust; the range has to be of its chain.",
-)
+@checkpoint_frequency_option
+@trusted_ledger_option
 @click.option(
     "--state/--no-state",
     "read_buckets",
@@ -117,15 +100,7 @@ if TYPE_CHECKING:
     show_envvar=True,
     help="Show only the ledgers that are bad (the first 100), or every ledger.",
 )
-@click.option(
-    "--bucket-cache",
-    "cache_dir",
-    envvar="AURORA_BUCKET_CACHE",
-    metavar="DIR",
-    show_envvar=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder in which downloaded buckets are kept: consecutive checkpoints share most of theirs.",
-)
+@cache_options
 @click.option(
     "--workers",
     envvar="AURORA_WORKERS",
@@ -135,13 +110,6 @@ if TYPE_CHECKING:
     show_default=True,
     show_envvar=True,
     help="Chunks of ledgers and states that this process works on at the same time.",
-)
-@click.option(
-    "--work-dir",
-    envvar="AURORA_WORK_DIR",
-    metavar="DIR",
-    show_envvar=True,
-    help="Folder for intermediate files; on an engine a place that all workers share.",
 )
 @click.option(
     "--dry-run",
@@ -174,7 +142,7 @@ def verify_range_command(
     set, results, transaction hashes, bucket list, signature, supply, state. The exit code is 1 if one of them is bad,
     and the message names the first. Flags of Apache Beam stand after --; without them everything runs in this process.
     """
-    from aurora_ingest.cli_chunk_progress import show_chunks
+    from aurora_ingest.cli.chunk_progress import show_chunks
     from aurora_ingest.ledger.ledger_range import LedgerRange
     from aurora_ingest.pipelines import verify_range
     from aurora_ingest.pipelines.options import VerifyOptions
@@ -254,7 +222,7 @@ def _show(plan: VerifyPlan, report: dict[str, Any], *, as_json: bool, all_rows: 
     if as_json:
         _print_json(plan, report, parts)
         return
-    from aurora_ingest.cli_verdicts import print_rows, print_summary
+    from aurora_ingest.cli.verdicts import print_rows, print_summary
 
     print_rows(parts)
     print_summary(plan, report)

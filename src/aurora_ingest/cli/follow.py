@@ -13,8 +13,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aurora_ingest.cli_network import network_of, network_options
-from aurora_ingest.cli_options import BeamCommand, database_option, logging_options
+from aurora_ingest.cli.options import BeamCommand, database_option, logging_options
+from aurora_ingest.cli.source_options import (
+    archive_option,
+    cache_options,
+    checkpoint_frequency_option,
+    ledgers_option,
+    network_of,
+    network_options,
+    takeover_option,
+)
 from aurora_ingest.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,33 +39,9 @@ _DEFAULT_HISTORY = "history_ledgers,history_transactions,history_operations,hist
     "--db-url postgresql://localhost/testnet",
 )
 @network_options
-@click.option(
-    "--checkpoint-frequency",
-    envvar="AURORA_CHECKPOINT_FREQUENCY",
-    type=click.IntRange(min=2),
-    metavar="LEDGERS",
-    show_envvar=True,
-    help="Ledgers per checkpoint; 64 on every public network.",
-)
-@click.option(
-    "--history-archive-url",
-    "archive_urls",
-    envvar="AURORA_HISTORY_ARCHIVE_URL",
-    metavar="URL",
-    multiple=True,
-    show_envvar=True,
-    help="A mirror of the history archive, from which the state is built when needed. Repeat it for more mirrors.",
-)
-@click.option(
-    "--ledgers",
-    "ledgers_url",
-    envvar="AURORA_LEDGERS",
-    metavar="URL",
-    required=True,
-    show_envvar=True,
-    help="Where the ledgers come from: file:// of a data lake or of a stream of LedgerCloseMeta, gs://, s3://, "
-    "core-db+sqlite:///…, core-db+postgresql://…, or - for standard input.",
-)
+@checkpoint_frequency_option
+@archive_option
+@ledgers_option
 @database_option
 @click.option(
     "--history-tables",
@@ -103,32 +87,8 @@ _DEFAULT_HISTORY = "history_ledgers,history_transactions,history_operations,hist
     show_envvar=True,
     help="How long a node may hold the cursor before another one ends its session.",
 )
-@click.option(
-    "--takeover-after",
-    envvar="AURORA_TAKEOVER_AFTER",
-    type=click.FloatRange(min=10),
-    default=30.0,
-    metavar="SECONDS",
-    show_default=True,
-    show_envvar=True,
-    help="Silence of another node's state build after which this one goes on with it.",
-)
-@click.option(
-    "--bucket-cache",
-    "cache_dir",
-    envvar="AURORA_BUCKET_CACHE",
-    metavar="DIR",
-    show_envvar=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder in which downloaded buckets are kept.",
-)
-@click.option(
-    "--work-dir",
-    envvar="AURORA_WORK_DIR",
-    metavar="DIR",
-    show_envvar=True,
-    help="Folder for intermediate files of a state build.",
-)
+@takeover_option
+@cache_options
 @click.option(
     "--verify-state-every",
     "verify_every",

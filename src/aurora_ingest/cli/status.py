@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aurora_ingest.cli_options import database_option, json_option, logging_options
+from aurora_ingest.cli.options import database_option, json_option, logging_options
 from aurora_ingest.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def status_command(*, db_url: str | None, as_json: bool) -> None:
     click.echo(f"gaps:            {'' if status.gaps else 'none'}")
     for table, ranges in status.gaps.items():
         click.echo(f"  {table}: ledgers {', '.join(ranges)}")
-    from aurora_ingest.cli_output import print_rows
+    from aurora_ingest.cli.output import print_rows
 
     print_rows("Rows", status.rows)
 

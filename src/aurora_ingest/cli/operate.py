@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aurora_ingest.cli_network import network_of, network_options
-from aurora_ingest.cli_options import database_option, logging_options
-from aurora_ingest.cli_status import connected
+from aurora_ingest.cli.options import database_option, logging_options
+from aurora_ingest.cli.source_options import ledgers_option, network_of, network_options
+from aurora_ingest.cli.status import connected
 from aurora_ingest.errors import UsageError
 
 if TYPE_CHECKING:
@@ -77,15 +77,7 @@ def reap_command(*, db_url: str | None, keep_ledgers: int) -> None:
     "--db-url postgresql://localhost/testnet",
 )
 @network_options
-@click.option(
-    "--ledgers",
-    "ledgers_url",
-    envvar="AURORA_LEDGERS",
-    metavar="URL",
-    required=True,
-    show_envvar=True,
-    help="Where the ledgers come from, as in reingest-range.",
-)
+@ledgers_option
 @click.option(
     "--from",
     "first",

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aurora_ingest.cli_network import network_of, network_options
-from aurora_ingest.cli_options import json_option, logging_options
+from aurora_ingest.cli.options import json_option, logging_options
+from aurora_ingest.cli.source_options import ledgers_option, network_of, network_options
 
 if TYPE_CHECKING:
     from aurora_ingest.ledger_backend.lake_layout import LakeLayout
@@ -25,16 +25,7 @@ _TELL_EVERY = 256
     "--to 63999 --lake gs://bucket/ledgers",
 )
 @network_options
-@click.option(
-    "--ledgers",
-    "ledgers_url",
-    envvar="AURORA_LEDGERS",
-    metavar="URL",
-    required=True,
-    show_envvar=True,
-    help="Where the ledgers come from: file:// of a data lake or of a stream of LedgerCloseMeta, gs://, s3://, "
-    "core-db+sqlite:///…, core-db+postgresql://…, or - for standard input.",
-)
+@ledgers_option
 @click.option(
     "--from",
     "first",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aurora_ingest.cli_options import database_option, json_option, logging_options
-from aurora_ingest.cli_status import connected
+from aurora_ingest.cli.options import database_option, json_option, logging_options
+from aurora_ingest.cli.status import connected
 from aurora_ingest.errors import UsageError
 
 if TYPE_CHECKING:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aurora_ingest.cli_network import (
+from aurora_ingest.cli.options import BeamCommand, database_option, json_option, logging_options
+from aurora_ingest.cli.source_options import (
     checkpoint_frequency_option,
+    ledgers_option,
     network_of,
     network_options,
     tables_option,
     without_password,
 )
-from aurora_ingest.cli_options import BeamCommand, database_option, json_option, logging_options
 from aurora_ingest.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,16 +37,7 @@ _KEEP_FREED_MS = 200
 )
 @network_options
 @checkpoint_frequency_option
-@click.option(
-    "--ledgers",
-    "ledgers_url",
-    envvar="AURORA_LEDGERS",
-    metavar="URL",
-    required=True,
-    show_envvar=True,
-    help="Where the ledgers come from: file:// of a data lake or of a stream of LedgerCloseMeta, gs://, s3://, "
-    "core-db+sqlite:///…, core-db+postgresql://…, archive+file://…, archive+https://…, or - for standard input.",
-)
+@ledgers_option
 @click.option(
     "--from",
     "first",
@@ -177,7 +169,7 @@ def reingest_range_command(
         return
     if plan.genesis:
         click.echo(plan.genesis, err=True)
-    from aurora_ingest.cli_chunk_progress import show_chunks
+    from aurora_ingest.cli.chunk_progress import show_chunks
 
     with reingest_range.open_targets(plan), show_chunks(len(plan.chunks)) as progress:
         if plan.chunks:
@@ -230,7 +222,7 @@ def _print_summary(plan: ReingestPlan, rows: dict[str, int], *, as_json: bool) -
         }
         click.echo(json.dumps(summary))
         return
-    from aurora_ingest.cli_output import print_rows
+    from aurora_ingest.cli.output import print_rows
 
     written = f"{len(plan.chunks)} chunk{'' if len(plan.chunks) == 1 else 's'} written"
     left_out = f", {len(plan.done)} left out that are there" if plan.done else ""

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aurora_ingest.cli_network import (
+from aurora_ingest.cli.options import database_option, json_option, logging_options
+from aurora_ingest.cli.source_options import (
     checkpoint_frequency_option,
     network_of,
     network_options,
     tables_option,
 )
-from aurora_ingest.cli_options import database_option, json_option, logging_options
 from aurora_ingest.errors import UsageError
 
 if TYPE_CHECKING:

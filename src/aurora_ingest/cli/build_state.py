@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from aurora_ingest.cli_options import BeamCommand, database_option, json_option, logging_options, memory_option
+from aurora_ingest.cli.options import BeamCommand, database_option, json_option, logging_options, memory_option
+from aurora_ingest.cli.source_options import (
+    archive_option,
+    cache_options,
+    checkpoint_frequency_option,
+    network_of,
+    network_options,
+    tables_option,
+    takeover_option,
+    trusted_ledger_option,
+    without_password,
+)
 from aurora_ingest.errors import UsageError
 
 if TYPE_CHECKING:
-    from aurora_ingest.network import Network
     from aurora_ingest.runners.launch import Engine
     from aurora_ingest.transforms.build_plan import StateBuildPlan
-
-_HASH = re.compile(r"[0-9a-fA-F]{64}")
 
 
 def _checkpoint(_ctx: click.Context, _param: click.Parameter, value: str) -> int | None:
@@ -30,56 +36,14 @@ def _checkpoint(_ctx: click.Context, _param: click.Parameter, value: str) -> int
     return int(value)
 
 
-def _trusted_ledger(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[int, str] | None:
-    """Reads a ledger number and the hash of its header."""
-    if value is None:
-        return None
-    sequence, _, digest = value.partition(":")
-    if not (sequence.isascii() and sequence.isdigit()) or not _HASH.fullmatch(digest):
-        raise click.BadParameter(f"{value!r} is not N:HASH, a ledger number and 64 hexadecimal digits")
-    return int(sequence), digest.lower()
-
-
-def _tables(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
-    """Reads names of tables with commas between them."""
-    if value is None:
-        return None
-    names = tuple(name.strip() for name in value.split(",") if name.strip())
-    if not names:
-        raise click.BadParameter("names no table")
-    return names
-
-
 @click.command(
     "build-state",
     cls=BeamCommand,
     short_help="Make exact tables from a history archive's checkpoint.",
     epilog="\b\nExample:\n  aurora-ingest build-state --network testnet --db-url sqlite:///testnet.db",
 )
-@click.option(
-    "--network",
-    "network_name",
-    envvar="AURORA_NETWORK",
-    metavar="NAME",
-    show_envvar=True,
-    help="A well-known network (pubnet, testnet, futurenet, …): its passphrase, archives and root path.",
-)
-@click.option(
-    "--network-passphrase",
-    envvar="AURORA_NETWORK_PASSPHRASE",
-    metavar="TEXT",
-    show_envvar=True,
-    help="Passphrase of any other network; beside --network it replaces the passphrase and keeps the rest.",
-)
-@click.option(
-    "--history-archive-url",
-    "archive_urls",
-    envvar="AURORA_HISTORY_ARCHIVE_URL",
-    metavar="URL",
-    multiple=True,
-    show_envvar=True,
-    help="A mirror of the history archive: file://, http(s):// or gs://. Repeat it for more mirrors.",
-)
+@network_options
+@archive_option
 @click.option(
     "--checkpoint",
     envvar="AURORA_CHECKPOINT",
@@ -90,22 +54,8 @@ def _tables(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     show_envvar=True,
     help="The ledger whose state is built; it has to be a checkpoint.",
 )
-@click.option(
-    "--checkpoint-frequency",
-    envvar="AURORA_CHECKPOINT_FREQUENCY",
-    type=click.IntRange(min=2),
-    metavar="LEDGERS",
-    show_envvar=True,
-    help="Ledgers per checkpoint; 64 on every public network.",
-)
-@click.option(
-    "--trusted-ledger",
-    envvar="AURORA_TRUSTED_LEDGER",
-    callback=_trusted_ledger,
-    metavar="N:HASH",
-    show_envvar=True,
-    help="A ledger of this checkpoint and its hash, known from a source that you trust; the archive has to agree.",
-)
+@checkpoint_frequency_option
+@trusted_ledger_option
 @database_option
 @click.option(
     "--parquet",
@@ -115,14 +65,7 @@ def _tables(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     show_envvar=True,
     help="Folder of the Parquet datasets; each table has its own folder there.",
 )
-@click.option(
-    "--tables",
-    envvar="AURORA_TABLES",
-    callback=_tables,
-    metavar="NAME,…",
-    show_envvar=True,
-    help="Only these tables; all of them if not given.",
-)
+@tables_option
 @click.option(
     "--resume",
     envvar="AURORA_RESUME",
@@ -137,32 +80,8 @@ def _tables(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     show_envvar=True,
     help="Drop an unfinished build with its staging tables first.",
 )
-@click.option(
-    "--takeover-after",
-    envvar="AURORA_TAKEOVER_AFTER",
-    type=click.FloatRange(min=1),
-    default=30.0,
-    metavar="SECONDS",
-    show_default=True,
-    show_envvar=True,
-    help="Silence of another builder after which --resume may take its build over.",
-)
-@click.option(
-    "--bucket-cache",
-    "cache_dir",
-    envvar="AURORA_BUCKET_CACHE",
-    metavar="DIR",
-    show_envvar=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder in which downloaded buckets are kept, for the next build and for --resume.",
-)
-@click.option(
-    "--work-dir",
-    envvar="AURORA_WORK_DIR",
-    metavar="DIR",
-    show_envvar=True,
-    help="Folder for intermediate files; on an engine a place that all workers share.",
-)
+@takeover_option
+@cache_options
 @click.option(
     "--spread/--stream",
     "spread",
@@ -211,7 +130,7 @@ def build_state_command(
     database (--db-url), to Parquet (--parquet) or to both. Flags of Apache Beam stand after --, for example
     -- --runner=FlinkRunner; without them everything runs in this process.
     """
-    network = _network(network_name, network_passphrase, checkpoint_frequency)
+    network = network_of(network_name, network_passphrase, checkpoint_frequency)
     urls = archive_urls or network.archive_urls
     if not urls:
         raise UsageError(f"network {network.name} has no archive that is known: give --history-archive-url")
@@ -241,32 +160,11 @@ def build_state_command(
         _print_plan(plan, engine, steps, memory, as_json=as_json)
         return
     plan = build_state.open_sinks(plan)
-    from aurora_ingest.cli_progress import show_progress
+    from aurora_ingest.cli.progress import show_progress
 
     with show_progress() as progress:
         launch.run(lambda pipeline: build_state.build_state(pipeline, plan), engine)
     _print_summary(plan, progress.rows, as_json=as_json)
-
-
-def _network(name: str | None, passphrase: str | None, frequency: int | None) -> Network:
-    """Returns the network that the flags describe.
-
-    Raises:
-        UsageError: neither a name nor a passphrase, or an unknown name.
-    """
-    from dataclasses import replace
-
-    from aurora_ingest.network import Network
-
-    if name is not None:
-        network = Network.named(name)
-        if passphrase is not None and passphrase != network.passphrase:
-            network = replace(network, passphrase=passphrase, name="custom", archive_urls=())
-    elif passphrase is not None:
-        network = Network.for_passphrase(passphrase)
-    else:
-        raise UsageError("which network? Give --network NAME or --network-passphrase TEXT")
-    return network if frequency is None else network.with_checkpoint_frequency(frequency)
 
 
 def _check_engine(engine: Engine, db_url: str | None, work_dir: str | None) -> None:
@@ -297,7 +195,7 @@ def _print_plan(plan: StateBuildPlan, engine: Engine, steps: Sequence[str], memo
         "runner": engine.name,
         "reading": "key ranges spread over workers" if plan.spread else "one streaming merge",
         "memory": f"{memory / (1 << 20):.0f} MiB, {plan.split.segments_per_range} segments per key range",
-        "database": _without_password(plan.db_url),
+        "database": without_password(plan.db_url),
         "parquet": plan.parquet_dir,
         "work_dir": plan.work_dir,
         "tables": list(plan.tables),
@@ -315,10 +213,6 @@ def _print_plan(plan: StateBuildPlan, engine: Engine, steps: Sequence[str], memo
             click.echo(f"{name + ':':<18}{'-' if value is None else value}")
 
 
-def _without_password(db_url: str | None) -> str | None:
-    return None if db_url is None else re.sub(r"(//[^/@:]*):[^@/]*@", r"\1:***@", db_url)
-
-
 def _print_summary(plan: StateBuildPlan, rows: dict[str, int] | None, *, as_json: bool) -> None:
     """Prints what became visible; engines whose workers are elsewhere tell no rows, then only the ledger is said."""
     if as_json:
@@ -330,6 +224,6 @@ def _print_summary(plan: StateBuildPlan, rows: dict[str, int] | None, *, as_json
         }
         click.echo(json.dumps(summary))
         return
-    from aurora_ingest.cli_output import print_rows
+    from aurora_ingest.cli.output import print_rows
 
     print_rows(f"State at ledger {plan.checkpoint}", rows or {})

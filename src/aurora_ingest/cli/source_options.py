@@ -1,0 +1,188 @@
+"""Flags that name a network, an archive and where ledgers come from, for the commands that read them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from aurora_ingest.errors import UsageError
+
+if TYPE_CHECKING:
+    from aurora_ingest.network import Network
+
+_HASH = re.compile(r"[0-9a-fA-F]{64}")
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def network_options(function: _Function) -> _Function:
+    """Adds ``--network`` and ``--network-passphrase``; `network_of` makes the network of them."""
+    for option in (
+        click.option(
+            "--network-passphrase",
+            envvar="AURORA_NETWORK_PASSPHRASE",
+            metavar="TEXT",
+            show_envvar=True,
+            help="Passphrase of any other network; beside --network it replaces the passphrase and keeps the rest.",
+        ),
+        click.option(
+            "--network",
+            "network_name",
+            envvar="AURORA_NETWORK",
+            metavar="NAME",
+            show_envvar=True,
+            help="A well-known network (pubnet, testnet, futurenet, …).",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def checkpoint_frequency_option(function: _Function) -> _Function:
+    """Adds ``--checkpoint-frequency``."""
+    return click.option(
+        "--checkpoint-frequency",
+        envvar="AURORA_CHECKPOINT_FREQUENCY",
+        type=click.IntRange(min=2),
+        metavar="LEDGERS",
+        show_envvar=True,
+        help="Ledgers per checkpoint of an archive; 64 on every public network.",
+    )(function)
+
+
+def archive_option(function: _Function) -> _Function:
+    """Adds ``--history-archive-url``, which may be repeated; the values are ``archive_urls``."""
+    return click.option(
+        "--history-archive-url",
+        "archive_urls",
+        envvar="AURORA_HISTORY_ARCHIVE_URL",
+        metavar="URL",
+        multiple=True,
+        show_envvar=True,
+        help="A mirror of the history archive: file://, http(s):// or gs://. Repeat it for more mirrors.",
+    )(function)
+
+
+def ledgers_option(function: _Function) -> _Function:
+    """Adds ``--ledgers``, which has to be given; its value is ``ledgers_url``."""
+    return click.option(
+        "--ledgers",
+        "ledgers_url",
+        envvar="AURORA_LEDGERS",
+        metavar="URL",
+        required=True,
+        show_envvar=True,
+        help="Where the ledgers come from: file:// of a data lake or of a stream of LedgerCloseMeta, gs://, s3://, "
+        "core-db+sqlite:///…, core-db+postgresql://…, archive+file://…, archive+https://…, or - for standard input.",
+    )(function)
+
+
+def trusted_ledger_option(function: _Function) -> _Function:
+    """Adds ``--trusted-ledger``; its value is a sequence and a hash in lower-case hex."""
+    return click.option(
+        "--trusted-ledger",
+        envvar="AURORA_TRUSTED_LEDGER",
+        callback=_trusted_ledger,
+        metavar="N:HASH",
+        show_envvar=True,
+        help="A ledger and its hash, known from a source that you trust; what is read has to be of its chain.",
+    )(function)
+
+
+def cache_options(function: _Function) -> _Function:
+    """Adds ``--bucket-cache``, whose value is ``cache_dir``, and ``--work-dir``."""
+    for option in (
+        click.option(
+            "--work-dir",
+            envvar="AURORA_WORK_DIR",
+            metavar="DIR",
+            show_envvar=True,
+            help="Folder for intermediate files; on an engine a place that all workers share.",
+        ),
+        click.option(
+            "--bucket-cache",
+            "cache_dir",
+            envvar="AURORA_BUCKET_CACHE",
+            metavar="DIR",
+            show_envvar=True,
+            type=click.Path(file_okay=False, path_type=Path),
+            help="Folder in which downloaded buckets are kept for the next time; neighbouring checkpoints share most.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def takeover_option(function: _Function) -> _Function:
+    """Adds ``--takeover-after``."""
+    return click.option(
+        "--takeover-after",
+        envvar="AURORA_TAKEOVER_AFTER",
+        type=click.FloatRange(min=1),
+        default=30.0,
+        metavar="SECONDS",
+        show_default=True,
+        show_envvar=True,
+        help="Silence of another builder after which its unfinished state build may be taken over.",
+    )(function)
+
+
+def network_of(name: str | None, passphrase: str | None, frequency: int | None = None) -> Network:
+    """Returns the network that the flags describe.
+
+    Raises:
+        UsageError: neither a name nor a passphrase, or an unknown name.
+    """
+    from dataclasses import replace
+
+    from aurora_ingest.network import Network
+
+    if name is not None:
+        network = Network.named(name)
+        if passphrase is not None and passphrase != network.passphrase:
+            network = replace(network, passphrase=passphrase, name="custom", archive_urls=())
+    elif passphrase is not None:
+        network = Network.for_passphrase(passphrase)
+    else:
+        raise UsageError("which network? Give --network NAME or --network-passphrase TEXT")
+    return network if frequency is None else network.with_checkpoint_frequency(frequency)
+
+
+def tables_option(function: _Function) -> _Function:
+    """Adds ``--tables``."""
+    return click.option(
+        "--tables",
+        envvar="AURORA_TABLES",
+        callback=_tables,
+        metavar="NAME,…",
+        show_envvar=True,
+        help="Only these tables; all of them if not given.",
+    )(function)
+
+
+def without_password(url: str | None) -> str | None:
+    """Returns a database's address for messages."""
+    return None if url is None else re.sub(r"(//[^/@:]*):[^@/]*@", r"\1:***@", url)
+
+
+def _tables(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """Reads names of tables with commas between them."""
+    if value is None:
+        return None
+    names = tuple(name.strip() for name in value.split(",") if name.strip())
+    if not names:
+        raise click.BadParameter("names no table")
+    return names
+
+
+def _trusted_ledger(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[int, str] | None:
+    """Reads a ledger number and the hash of its header."""
+    if value is None:
+        return None
+    sequence, _, digest = value.partition(":")
+    if not (sequence.isascii() and sequence.isdigit()) or not _HASH.fullmatch(digest):
+        raise click.BadParameter(f"{value!r} is not N:HASH, a ledger number and 64 hexadecimal digits")
+    return int(sequence), digest.lower()
