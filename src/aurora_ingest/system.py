@@ -138,7 +138,7 @@ class System:
             AuroraError: what cannot pass by waiting: another network or chain, a newer version, a ledger that
                 contradicts the state, a protocol that is not known.
         """
-        handlers: dict[SystemState, Callable[[], SystemState]] = {
+        steps: dict[SystemState, Callable[[], SystemState]] = {
             SystemState.START: self._start,
             SystemState.BUILD: self._build,
             SystemState.WAIT_FOR_BUILDER: self._wait_for_builder,
@@ -150,7 +150,7 @@ class System:
             while self._state is not SystemState.STOP:
                 failures = self.counts.failures
                 try:
-                    following = handlers[self._state]()
+                    following = steps[self._state]()
                 except (ArchiveError, BackendError, DatabaseError, RunnerError, DBAPIError) as error:
                     following = self._begin_again(error)
                 failed = self.counts.failures > failures
@@ -326,7 +326,7 @@ class System:
         """Follows until something else has to be done."""
         database = self._open()
         feed = feed_of(self._plan.feed, self._plan.backend)
-        with live.following(database), metrics.subscribe(self._on_event), self._verifying(database):
+        with live.following(database) as announced, metrics.subscribe(self._on_event), self._verifying(database):
             position = self._first_position(database)
             noted = 0.0
             while not self._stop.is_set():
@@ -341,6 +341,7 @@ class System:
                 if self._plan.until is not None and position >= self._plan.until:
                     return SystemState.STOP
                 if time.monotonic() - noted >= 1.0:
+                    announced()
                     self._note(database)
                     noted = time.monotonic()
                 if not feed.wait(position + 1, self._options.poll_interval):

@@ -14,7 +14,7 @@ from aurora_ingest.db.engine import writing
 from aurora_ingest.db.history_books import ingest_live
 from aurora_ingest.errors import DatabaseError
 from aurora_ingest.ledger.ledger_range import LedgerRange
-from db import histories
+from db import histories, states
 
 
 def _stand_at(engine: sa.Engine, ledger: int) -> None:
@@ -81,3 +81,16 @@ def test_a_row_of_another_machine_is_believed(engine: sa.Engine) -> None:
     with writing(engine) as connection:
         connection.exec_driver_sql("DELETE FROM ingest_live WHERE node LIKE 'elsewhere%'")
     assert not live.is_announced(engine, live.FOLLOWER)
+
+
+@pytest.mark.postgres
+def test_an_announcement_that_the_server_has_ended_is_told(postgres_url: str) -> None:
+    engine = states.migrated(postgres_url)
+    with live.following(engine) as announced:
+        announced()
+        with engine.connect() as connection:
+            ended = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+            assert connection.exec_driver_sql(ended).all() == [(True,)]
+        with pytest.raises(sa.exc.DBAPIError):
+            announced()
+    engine.dispose()

@@ -2,9 +2,9 @@
 
 use super::EntryTable;
 use super::column::{Columns, Int32, Int64, OptInt64, OptUInt64, columns};
-use super::common::{Common, Entry, Extension, push_account, push_optional_account};
 use super::list::Signers;
 use super::reader::{Read, Reader};
+use super::shared_columns::{Common, Entry, Extension, push_account, push_optional_account};
 use super::strings::{Bytes, OptText, Text};
 use crate::strkey::{self, Kind};
 use crate::text;

@@ -2,10 +2,10 @@
 
 use super::EntryTable;
 use super::column::{Columns, Int32, Int64, columns};
-use super::common::{AssetColumns, Common, Entry, Extension};
 use super::list::Claimants;
 use super::predicate;
 use super::reader::{Read, Reader};
+use super::shared_columns::{AssetColumns, Common, Entry, Extension};
 use super::strings::Text;
 use crate::asset::Asset;
 use crate::strkey::{self, Kind, SHORT_LEN};

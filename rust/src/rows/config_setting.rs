@@ -2,8 +2,8 @@
 
 use super::EntryTable;
 use super::column::{Columns, Int32, columns};
-use super::common::{Common, Entry, Extension};
 use super::reader::{Read, Reader};
+use super::shared_columns::{Common, Entry, Extension};
 use super::strings::{Bytes, Text};
 use crate::xdr::generated::{json_ConfigSettingEntry, skip_ConfigSettingEntry};
 

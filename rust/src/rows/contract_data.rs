@@ -3,8 +3,8 @@
 use super::EntryTable;
 use super::asset_contract::{AssetContracts, Found};
 use super::column::{Columns, OptBool, OptInt32, OptInt128, columns};
-use super::common::{Common, Entry, Extension, push_optional_account};
 use super::reader::{Read, Reader};
+use super::shared_columns::{Common, Entry, Extension, push_optional_account};
 use super::strings::{Bytes, OptHash, OptText, Text};
 use crate::strkey::{self, Kind};
 use crate::text;

@@ -2,8 +2,8 @@
 
 use super::EntryTable;
 use super::column::{Columns, columns};
-use super::common::{Common, Entry, Extension, push_account};
 use super::reader::{Read, Reader};
+use super::shared_columns::{Common, Entry, Extension, push_account};
 use super::strings::{Bytes, Text};
 use crate::text;
 

@@ -2,8 +2,8 @@
 
 use super::EntryTable;
 use super::column::{Columns, Int32, Int64, columns};
-use super::common::{AssetColumns, Common, Entry, Extension};
 use super::reader::{Read, Reader};
+use super::shared_columns::{AssetColumns, Common, Entry, Extension};
 use super::strings::Text;
 use crate::asset::Asset;
 use crate::text;

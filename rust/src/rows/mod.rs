@@ -6,7 +6,6 @@ mod account;
 pub(crate) mod asset_contract;
 mod claimable_balance;
 pub(crate) mod column;
-mod common;
 mod config_setting;
 mod contract_code;
 mod contract_data;
@@ -18,6 +17,7 @@ mod offer;
 mod predicate;
 mod projection;
 pub(crate) mod reader;
+mod shared_columns;
 pub(crate) mod strings;
 #[cfg(test)]
 mod tests;
@@ -31,9 +31,9 @@ use arrow_schema::SchemaRef;
 
 use crate::xdr::XdrReject;
 use column::Columns;
-use common::Entry;
 pub use projection::{DEAD, ENTRY_TYPES, Projection, UnknownName, projected_schema, schema};
 use reader::{Read, Reader};
+use shared_columns::Entry;
 
 /// No column grows by more than this many bytes per byte of XDR; the dearest is the JSON of absolute times.
 const LARGEST_GROWTH: usize = 8;

@@ -2,8 +2,8 @@
 
 use super::EntryTable;
 use super::column::{Columns, Int32, Int64, OptInt32, columns};
-use super::common::{AssetColumns, Common, Entry, Extension, push_account};
 use super::reader::{Read, Reader};
+use super::shared_columns::{AssetColumns, Common, Entry, Extension, push_account};
 use super::strings::{OptText, Text};
 use crate::asset::Asset;
 use crate::text;

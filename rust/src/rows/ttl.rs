@@ -2,8 +2,8 @@
 
 use super::EntryTable;
 use super::column::{Columns, Int64, columns};
-use super::common::{Common, Entry, Extension};
 use super::reader::{Read, Reader};
+use super::shared_columns::{Common, Entry, Extension};
 
 columns! {
     /// The table `ttl`.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -32,21 +32,25 @@ _LOCKS: Final = {FOLLOWER: 1, REINGEST: 2, VERIFIER: 3}
 
 
 @contextmanager
-def following(engine: sa.Engine) -> Iterator[None]:
+def following(engine: sa.Engine) -> Iterator[Callable[[], None]]:
     """Announces a follower for as long as the block runs; any number of them may run at once.
 
     Args:
         engine: the database that is followed.
 
+    Yields:
+        A function to be called now and then: it raises the driver's error when the announcement is gone, for instance
+        because the server has ended an idle session.
+
     Raises:
         DatabaseError: history beyond the cursor is being written by a reingest.
     """
-    with _announced(engine, FOLLOWER):
+    with _announced(engine, FOLLOWER) as still_announced:
         if is_announced(engine, REINGEST):
             raise DatabaseError(
                 "history beyond the cursor is being written by reingest-range: follow again when it has ended"
             )
-        yield
+        yield still_announced
 
 
 @contextmanager
@@ -141,7 +145,7 @@ def _is_beyond(engine: sa.Engine, ledgers: LedgerRange) -> bool:
 
 
 @contextmanager
-def _announced(engine: sa.Engine, role: str) -> Iterator[None]:
+def _announced(engine: sa.Engine, role: str) -> Iterator[Callable[[], None]]:
     if is_postgres(engine):
         with engine.connect() as connection:
             # Of the session, not of a transaction: an open transaction would keep old row versions from being cleared.
@@ -149,7 +153,7 @@ def _announced(engine: sa.Engine, role: str) -> Iterator[None]:
             numbers = {"kind": _LOCK_CLASS, "number": _LOCKS[role]}
             session.execute(sa.text("SELECT pg_advisory_lock_shared(:kind, :number)"), numbers)
             try:
-                yield
+                yield lambda: session.execute(sa.text("SELECT 1")).close()
             finally:
                 if not session.invalidated:
                     session.execute(sa.text("SELECT pg_advisory_unlock_shared(:kind, :number)"), numbers)
@@ -159,7 +163,7 @@ def _announced(engine: sa.Engine, role: str) -> Iterator[None]:
         _forget_dead(connection)
         connection.execute(sa.insert(ingest_live).values(node=node, role=role, since=time.time()))
     try:
-        yield
+        yield lambda: None
     finally:
         with writing(engine) as connection:
             connection.execute(sa.delete(ingest_live).where(ingest_live.c.node == node))
