@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -162,12 +163,21 @@ def test_a_stream_a_database_of_core_and_an_archive_give_the_same_rows(
     changes = {path for path in stream if path.startswith("ledger_entry_changes/")}
     core_rows = data_files(tmp_path / "core")
     assert {path for path in stream if stream[path] != core_rows[path]} <= changes
+    assert changes
+    for path in changes:
+        assert _changes_as_a_set(tmp_path / "stream" / path) == _changes_as_a_set(tmp_path / "core" / path)
     same = {path for path, digest in data_files(tmp_path / "archive").items() if stream[path] == digest}
     assert {path.partition("/")[0] for path in stream if path not in same} == {
         "history_transactions",  # an archive has no metas
         "ledger_entry_changes",
         "ingest_ledger_counts",
     }
+
+
+def _changes_as_a_set(path: Path) -> Counter[tuple[object, ...]]:
+    """The changes of a file without their places inside of lists."""
+    table = pq.read_table(path).drop_columns(["change_index", "list_index"])
+    return Counter(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
 
 @pytest.mark.shared_data
