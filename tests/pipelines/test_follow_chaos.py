@@ -197,7 +197,9 @@ _FIXED: Sequence[tuple[str, str]] = (
 )
 
 
-def test_nodes_struck_at_every_place_leave_no_trace(server: RestartedServer, tmp_path: Path) -> None:
+def test_nodes_struck_at_every_place_leave_no_trace(
+    server: RestartedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     flags = ("--network", "standalone", "--checkpoint-frequency", "8")
     network = _Network(closed_network.ARCHIVE, closed_network.ledgers(), 100, flags)
     url, other = _databases(server, network)
@@ -225,7 +227,8 @@ def test_nodes_struck_at_every_place_leave_no_trace(server: RestartedServer, tmp
             arena.wait_for(network.last)
         _stop_all(arena)
     proxy.close()
-    print(arena.chaos)  # noqa: T201  # figures of the run
+    with capsys.disabled():
+        print(f"\n{arena.chaos}")  # noqa: T201  # figures of the run
     assert [(strike.place, strike.action) for strike in arena.chaos.strikes[: len(_FIXED)]] == list(_FIXED)
     _assert_as_undisturbed(arena, network, expected)
     # Generous, as the machine may be busy; the goals are printed figures: 2 polls and 1 s, and the deadline.
