@@ -27,6 +27,8 @@ from aurora_ingest.transforms.read_ledgers import LedgerReading, faults
 
 LEDGERS_PER_TICK: Final = 256
 BYTES_PER_TICK: Final = 16 << 20
+LEDGERS_AHEAD: Final = 1024
+"""Ledgers that may be read before the first of them is committed."""
 NO_POSITION: Final = -1
 """Value of a tick that leaves it to the reader where to go on."""
 
@@ -129,7 +131,7 @@ class _ReadFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
         reading = self._reading
         place = next_place(state.read(), keyed[1], self._cursor())
         first = place.position + 1
-        most = LEDGERS_PER_TICK if reading.until is None else min(LEDGERS_PER_TICK, reading.until - place.position)
+        most = wanted(place, reading.until)
         raws = feed_of(reading.feed, reading.backend).take(first, most, BYTES_PER_TICK) if most > 0 else []
         if raws:
             units = reading.decode(raws)
@@ -174,6 +176,18 @@ def next_place(former: _Place | None, hint: int, last_ledger: int) -> _Place:
     if last_ledger < former.cursor:
         return _Place(last_ledger, last_ledger)
     return _Place(former.position, last_ledger)
+
+
+def wanted(place: _Place, until: int | None) -> int:
+    """Tell how many ledgers to read at a tick: none while too many are read and not committed by anybody.
+
+    Args:
+        place: where the reader is.
+        until: last ledger to read, or None.
+    """
+    ahead = max(place.position - place.cursor, 0)
+    most = min(LEDGERS_PER_TICK, LEDGERS_AHEAD - ahead)
+    return max(most if until is None else min(most, until - place.position), 0)
 
 
 class ReadLedgersContinuously(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
