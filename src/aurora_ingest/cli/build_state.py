@@ -201,16 +201,9 @@ def _print_plan(plan: StateBuildPlan, engine: Engine, steps: Sequence[str], memo
         "tables": list(plan.tables),
         "steps": list(steps),
     }
-    if as_json:
-        click.echo(json.dumps(facts, indent=2))
-        return
-    for name, value in facts.items():
-        if isinstance(value, list):
-            click.echo(f"{name}:")
-            for each in value:
-                click.echo(f"  {each}")
-        else:
-            click.echo(f"{name + ':':<18}{'-' if value is None else value}")
+    from aurora_ingest.cli.output import print_facts
+
+    print_facts(facts, as_json=as_json)
 
 
 def _print_summary(plan: StateBuildPlan, rows: dict[str, int] | None, *, as_json: bool) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from typing import Any
+
+import click
 
 
 def print_rows(title: str, rows: Mapping[str, int]) -> None:
@@ -18,3 +22,17 @@ def print_rows(title: str, rows: Mapping[str, int]) -> None:
     console = Console()
     console.print(title, highlight=False)
     console.print(shown)
+
+
+def print_facts(facts: Mapping[str, Any], *, as_json: bool) -> None:
+    """Prints what a command is going to do: a line for each fact, a list below its name; or one JSON object."""
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    for name, value in facts.items():
+        if isinstance(value, list):
+            click.echo(f"{name}:")
+            for each in value:
+                click.echo(f"  {each}")
+        else:
+            click.echo(f"{name + ':':<18}{'-' if value is None else value}")

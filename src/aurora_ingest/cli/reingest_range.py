@@ -15,6 +15,7 @@ from aurora_ingest.cli.source_options import (
     ledgers_option,
     network_of,
     network_options,
+    range_options,
     tables_option,
     without_password,
 )
@@ -38,26 +39,7 @@ _KEEP_FREED_MS = 200
 @network_options
 @checkpoint_frequency_option
 @ledgers_option
-@click.option(
-    "--from",
-    "first",
-    envvar="AURORA_FROM",
-    type=click.IntRange(min=1),
-    metavar="LEDGER",
-    required=True,
-    show_envvar=True,
-    help="The first ledger.",
-)
-@click.option(
-    "--to",
-    "last",
-    envvar="AURORA_TO",
-    type=click.IntRange(min=1),
-    metavar="LEDGER",
-    required=True,
-    show_envvar=True,
-    help="The last ledger; it is part of the range.",
-)
+@range_options()
 @database_option
 @click.option(
     "--parquet",
@@ -198,16 +180,9 @@ def _print_plan(plan: ReingestPlan, engine: Engine, steps: Sequence[str], *, as_
         "tables": list(plan.tables),
         "steps": list(steps),
     }
-    if as_json:
-        click.echo(json.dumps(facts, indent=2))
-        return
-    for name, value in facts.items():
-        if isinstance(value, list):
-            click.echo(f"{name}:")
-            for each in value:
-                click.echo(f"  {each}")
-        else:
-            click.echo(f"{name + ':':<18}{'-' if value is None else value}")
+    from aurora_ingest.cli.output import print_facts
+
+    print_facts(facts, as_json=as_json)
 
 
 def _print_summary(plan: ReingestPlan, rows: dict[str, int], *, as_json: bool) -> None:

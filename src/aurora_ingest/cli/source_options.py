@@ -80,6 +80,33 @@ def ledgers_option(function: _Function) -> _Function:
     )(function)
 
 
+def range_options(least: int = 1) -> Callable[[_Function], _Function]:
+    """Adds ``--from`` and ``--to``, which have to be given; their values are ``first`` and ``last``.
+
+    Args:
+        least: the lowest ledger that may be named.
+    """
+
+    def add(function: _Function) -> _Function:
+        for flag, name, told in (
+            ("--to", "last", "The last ledger; it is part of the range."),
+            ("--from", "first", "The first ledger."),
+        ):
+            function = click.option(
+                flag,
+                name,
+                envvar=f"AURORA_{flag[2:].upper()}",
+                type=click.IntRange(min=least),
+                metavar="LEDGER",
+                required=True,
+                show_envvar=True,
+                help=told,
+            )(function)
+        return function
+
+    return add
+
+
 def trusted_ledger_option(function: _Function) -> _Function:
     """Adds ``--trusted-ledger``; its value is a sequence and a hash in lower-case hex."""
     return click.option(

@@ -17,6 +17,7 @@ from aurora_ingest.cli.source_options import (
     checkpoint_frequency_option,
     network_of,
     network_options,
+    range_options,
     trusted_ledger_option,
 )
 from aurora_ingest.errors import UsageError
@@ -42,26 +43,7 @@ if TYPE_CHECKING:
     show_envvar=True,
     help="Where the ledgers come from: a data lake, a stream of LedgerCloseMeta, core-db+…; left out: the archive.",
 )
-@click.option(
-    "--from",
-    "first",
-    envvar="AURORA_FROM",
-    type=click.IntRange(min=1),
-    metavar="LEDGER",
-    required=True,
-    show_envvar=True,
-    help="The first ledger.",
-)
-@click.option(
-    "--to",
-    "last",
-    envvar="AURORA_TO",
-    type=click.IntRange(min=1),
-    metavar="LEDGER",
-    required=True,
-    show_envvar=True,
-    help="The last ledger; it is part of the range.",
-)
+@range_options()
 @checkpoint_frequency_option
 @trusted_ledger_option
 @click.option(

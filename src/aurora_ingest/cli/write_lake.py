@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aurora_ingest.cli.options import json_option, logging_options
-from aurora_ingest.cli.source_options import ledgers_option, network_of, network_options
+from aurora_ingest.cli.source_options import ledgers_option, network_of, network_options, range_options
 
 if TYPE_CHECKING:
     from aurora_ingest.ledger_backend.lake_layout import LakeLayout
@@ -26,26 +26,7 @@ _TELL_EVERY = 256
 )
 @network_options
 @ledgers_option
-@click.option(
-    "--from",
-    "first",
-    envvar="AURORA_FROM",
-    type=click.IntRange(min=2),
-    metavar="LEDGER",
-    required=True,
-    show_envvar=True,
-    help="The first ledger.",
-)
-@click.option(
-    "--to",
-    "last",
-    envvar="AURORA_TO",
-    type=click.IntRange(min=2),
-    metavar="LEDGER",
-    required=True,
-    show_envvar=True,
-    help="The last ledger; it is part of the range.",
-)
+@range_options(least=2)
 @click.option(
     "--lake",
     "lake_url",
