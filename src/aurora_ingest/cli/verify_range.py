@@ -189,12 +189,9 @@ def _print_plan(plan: VerifyPlan, runner: str, steps: list[str], *, as_json: boo
         "parquet": plan.parquet_dir,
         "steps": steps,
     }
-    if as_json:
-        click.echo(json.dumps(facts, indent=2))
-        return
-    for name, value in facts.items():
-        text = ", ".join(value) if isinstance(value, list) else "-" if value is None else value
-        click.echo(f"{name + ':':<16}{text}")
+    from aurora_ingest.cli.output import print_facts
+
+    print_facts(facts, as_json=as_json)
 
 
 def _show(plan: VerifyPlan, report: dict[str, Any], *, as_json: bool, all_rows: bool) -> None:
