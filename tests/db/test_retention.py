@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
@@ -112,6 +113,16 @@ def test_nodes_agree_on_the_history_they_write(engine: sa.Engine) -> None:
         nodes.agree_on_history(engine, "two", [])
     nodes.leave(engine, "one")
     nodes.agree_on_history(engine, "two", [])
+
+
+@pytest.mark.postgres
+def test_nodes_that_start_at_once_agree(postgres_url: str) -> None:
+    engine = states.migrated(postgres_url)
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(nodes.agree_on_history, engine, f"node {n}", ["history_ledgers"]) for n in range(8)]
+    for each in asked:
+        each.result()
+    engine.dispose()
 
 
 def test_the_status_names_leader_and_gaps(engine: sa.Engine) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from aurora_ingest.db import cursor
 from aurora_ingest.db.engine import clock, writing
@@ -72,6 +73,13 @@ def agree_on_history(engine: sa.Engine, node: str, tables: Sequence[str], alive_
     Raises:
         UsageError: nodes that are alive write others: history would depend on who leads.
     """
+    try:
+        _agree(engine, node, tables, alive_seconds)
+    except IntegrityError:
+        _agree(engine, node, tables, alive_seconds)  # another node was first to write the row; now it is there
+
+
+def _agree(engine: sa.Engine, node: str, tables: Sequence[str], alive_seconds: float) -> None:
     mine = ",".join(tables) or "none"
     with writing(engine) as connection:
         theirs = cursor.read(connection, cursor.HISTORY_TABLES, lock=True)
