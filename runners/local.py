@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 
 from aurora_ingest.errors import UsageError
@@ -41,3 +42,12 @@ def local_options(options: PipelineOptions) -> PipelineOptions:
 def has_one_process(options: PipelineOptions) -> bool:
     """Tells whether the workers share this process, its memory and its progress events."""
     return bool(options.view_as(DirectOptions).direct_running_mode != "multi_processing")
+
+
+def one_tick(position: int) -> beam.PTransform:
+    """The ticks of one round of a follower in this process: a single one (ADR 10).
+
+    Args:
+        position: ledger after which to go on.
+    """
+    return beam.Create([position])

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
-import apache_beam as beam
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
@@ -38,6 +37,7 @@ from aurora_ingest.pipelines import build_state
 from aurora_ingest.pipelines.follow import FollowPlan, build_follow
 from aurora_ingest.pipelines.options import BuildStateOptions
 from aurora_ingest.runners import launch
+from aurora_ingest.runners.local import one_tick
 from aurora_ingest.state_verifier import StateVerifier, VerifierOptions
 from aurora_ingest.transforms import metrics
 from aurora_ingest.transforms.ledger_feed import close_feed, feed_of
@@ -366,7 +366,7 @@ class System:
 
     def _follow_once(self, position: int) -> bool:
         """Runs the graph over the ledgers that are there; tells whether any was committed."""
-        launch.run(lambda pipeline: build_follow(pipeline, self._plan, beam.Create([position])), self._engine)
+        launch.run(lambda pipeline: build_follow(pipeline, self._plan, one_tick(position)), self._engine)
         return self.counts.position is not None and self.counts.position > position
 
     def _first_position(self, database: sa.Engine) -> int:
