@@ -45,15 +45,19 @@ def _run(url: str, work: Path, checkpoint: int, point: str = "never", *, resume:
 def _look(connection: psycopg.Connection) -> Seen:
     """The cursor and a fingerprint of every table, read in one moment as house rules ask of readers of many tables."""
     with connection.transaction():
-        names = ", ".join(_TABLES)
-        connection.execute(f"LOCK TABLE {names} IN ACCESS SHARE MODE")  # type: ignore[arg-type]
-        ledger = connection.execute("SELECT value FROM key_value_store WHERE key = 'exp_ingest_last_ledger'").fetchone()
-        prints: list[str | None] = [None if ledger is None else ledger[0]]
-        for table in _TABLES:
-            query = f"SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {table} t"
-            row = connection.execute(query).fetchone()  # type: ignore[arg-type]
-            assert row is not None
-            prints.append(row[0])
+        return _inside(connection)
+
+
+def _inside(connection: psycopg.Connection) -> Seen:
+    """What a transaction that is open sees; the tables are locked against a swap from its first statement on."""
+    connection.execute(f"LOCK TABLE {', '.join(_TABLES)} IN ACCESS SHARE MODE")  # type: ignore[arg-type]
+    ledger = connection.execute("SELECT value FROM key_value_store WHERE key = 'exp_ingest_last_ledger'").fetchone()
+    prints: list[str | None] = [None if ledger is None else ledger[0]]
+    for table in _TABLES:
+        query = f"SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {table} t"
+        row = connection.execute(query).fetchone()  # type: ignore[arg-type]
+        assert row is not None
+        prints.append(row[0])
     return tuple(prints)
 
 
@@ -172,3 +176,34 @@ def test_killing_at_random_moments_never_shows(postgres_url: str, reference: tup
     assert killed >= 7
     assert seen <= {old, new}
     _assert_nothing_is_left(postgres_url)
+
+
+_LONG_SECONDS = 61.0
+"""How long the long reader stays: more than a minute, far beyond any one attempt of a publish."""
+
+
+@pytest.mark.postgres
+@pytest.mark.slow
+def test_a_reader_of_more_than_a_minute_and_fifty_short_ones_see_whole_states(
+    postgres_url: str, reference: tuple[Seen, Seen], tmp_path: Path
+) -> None:
+    old, new = reference
+    _with_old_state(postgres_url, tmp_path)
+    with psycopg.connect(postgres_url) as long:
+        long.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        began = time.monotonic()
+        first = _inside(long)
+        assert _run(postgres_url, tmp_path / "work", _NEW, "before-publish")[0] == -signal.SIGKILL
+        environment = {**os.environ, "PYTHONPATH": str(Path(aurora_ingest.__file__).parents[1])}
+        command = _command(postgres_url, tmp_path / "work", _NEW, "never", resume=True)
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as publishing:
+            short: list[Seen] = []
+            while len(short) < 50 or time.monotonic() - began < _LONG_SECONDS:
+                short.append(_state(postgres_url))
+                time.sleep(0.5)
+            # The swap waits for whoever holds the tables, and lets everybody else pass meanwhile.
+            assert set(short) == {old}
+            assert _inside(long) == first == old
+            long.rollback()
+            assert publishing.wait(120) == 0
+    assert _state(postgres_url) == new
