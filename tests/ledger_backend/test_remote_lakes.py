@@ -20,9 +20,10 @@ from aurora_ingest.ledger.ledger_range import LedgerRange
 from aurora_ingest.ledger_backend.backend import BackendOptions
 from aurora_ingest.ledger_backend.data_lake import DataLake
 from aurora_ingest.ledger_backend.lake_layout import LakeLayout
-from aurora_ingest.ledger_backend.lake_storage import LakeStorage, LocalLakeStorage, open_lake_storage, patiently
 from aurora_ingest.ledger_backend.lake_writer import LakeWriter
 from aurora_ingest.network import PUBNET, TESTNET
+from aurora_ingest.object_store.local_store import LocalStore
+from aurora_ingest.object_store.store import ObjectStore, open_store, patiently
 from ledger_backend.origins import LAKES
 
 _LIGHT = LAKES[2]
@@ -109,15 +110,15 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def filled(place: str, shared_data: Path) -> str:
     """The same lake, a copy of the shared one."""
     folder = shared_data / "lakes" / _LIGHT.name
-    storage = open_lake_storage(place, RetryPolicy())
+    storage = open_store(place, RetryPolicy())
     for path in folder.rglob("*"):
         if path.is_file():
             assert storage.put_new(str(path.relative_to(folder)), path.read_bytes(), {})
     return place
 
 
-def _storage(url: str) -> LakeStorage:
-    return open_lake_storage(url, RetryPolicy())
+def _storage(url: str) -> ObjectStore:
+    return open_store(url, RetryPolicy())
 
 
 def test_a_lake_is_read_and_listed(filled: str, shared_data: Path, impatient: BackendOptions) -> None:
@@ -243,7 +244,7 @@ class _Flaky:
 
     local = False
 
-    def __init__(self, storage: LakeStorage) -> None:
+    def __init__(self, storage: ObjectStore) -> None:
         self._storage = storage
         self.url = storage.url
         self.names, self.folders, self.put_new = storage.names, storage.folders, storage.put_new
@@ -260,7 +261,7 @@ class _Flaky:
 
 def test_missing_credentials_are_told() -> None:
     obstore_errors = pytest.importorskip("obstore.exceptions")
-    from aurora_ingest.ledger_backend.lake_s3 import _storage_fault
+    from aurora_ingest.object_store.s3_store import _storage_fault
 
     text = "Generic S3 error: Error performing PUT http://169.254.169.254/latest/api/token in 2ms"
     fault = _storage_fault(obstore_errors.GenericError(text))
@@ -286,5 +287,5 @@ def test_addresses_that_cannot_be() -> None:
 def test_a_local_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "p").write_text("a file where a folder is needed")
     with pytest.raises(RefusedError):
-        LocalLakeStorage(str(tmp_path)).put_new("p/x", b"data", {})
+        LocalStore(str(tmp_path)).put_new("p/x", b"data", {})
     assert [path.name for path in tmp_path.iterdir()] == ["p"]

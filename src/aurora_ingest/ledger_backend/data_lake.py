@@ -16,9 +16,9 @@ from aurora_ingest.ledger_backend.backend import (
 from aurora_ingest.ledger_backend.frames import ledgers_of_file
 from aurora_ingest.ledger_backend.lake_index import LakeIndex
 from aurora_ingest.ledger_backend.lake_layout import LakeFile
-from aurora_ingest.ledger_backend.lake_storage import open_lake_storage
 from aurora_ingest.ledger_backend.prefetch import prefetched
 from aurora_ingest.network import Network
+from aurora_ingest.object_store.store import open_store
 
 
 class DataLake:
@@ -39,7 +39,7 @@ class DataLake:
     def __init__(self, url: str, network: Network, options: BackendOptions | None = None) -> None:
         self._asked = (url, network, options or BackendOptions())
         self.options = options or BackendOptions()
-        self.index = LakeIndex(open_lake_storage(url, self.options.retry), network, self.options)
+        self.index = LakeIndex(open_store(url, self.options.retry), network, self.options)
         self.url = self.index.storage.url
 
     def __reduce__(self) -> tuple[type[DataLake], tuple[object, ...]]:

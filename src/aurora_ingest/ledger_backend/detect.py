@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 from aurora_ingest.errors import BackendError, UsageError
 from aurora_ingest.ledger_backend.backend import BackendOptions, LedgerBackend
 from aurora_ingest.ledger_backend.lake_layout import MANIFEST, is_ledger_file, is_partition
-from aurora_ingest.ledger_backend.lake_storage import folder_of_url
 from aurora_ingest.ledger_backend.stream_taps import STDIN
 from aurora_ingest.network import DIAMNET_ROOT_PATH, STELLAR_ROOT_PATH, Network
+from aurora_ingest.object_store.store import folder_of_url
 
 LAKE: Final = "lake"
 STREAM: Final = "stream"

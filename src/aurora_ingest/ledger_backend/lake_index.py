@@ -21,8 +21,8 @@ from aurora_ingest.ledger_backend.lake_layout import (
     is_ledger_file,
     is_partition,
 )
-from aurora_ingest.ledger_backend.lake_storage import LakeStorage, patiently
 from aurora_ingest.network import Network
+from aurora_ingest.object_store.store import ObjectStore, patiently
 
 _SAMPLE: Final = 1000
 """File names that are looked at to learn how a lake names its files."""
@@ -37,7 +37,7 @@ class LakeIndex:
         options: the retry budget, and the layout where there is no manifest.
     """
 
-    def __init__(self, storage: LakeStorage, network: Network, options: BackendOptions) -> None:
+    def __init__(self, storage: ObjectStore, network: Network, options: BackendOptions) -> None:
         self.storage = storage
         self.network = network
         self._options = options

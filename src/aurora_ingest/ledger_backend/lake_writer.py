@@ -21,9 +21,9 @@ from aurora_ingest.ledger_backend.frames import ledgers_of_file
 from aurora_ingest.ledger_backend.lake_chain import ChainLink, links, require_chain, require_same_chain
 from aurora_ingest.ledger_backend.lake_index import LakeIndex
 from aurora_ingest.ledger_backend.lake_layout import COMPRESSION, EXTENSION, MANIFEST, LakeFile, LakeLayout, Manifest
-from aurora_ingest.ledger_backend.lake_storage import open_lake_storage, patiently
 from aurora_ingest.ledger_backend.prefetch import prefetched
 from aurora_ingest.network import UINT32_MAX, Network
+from aurora_ingest.object_store.store import open_store, patiently
 
 _BATCH_HEAD = struct.Struct(">III")
 
@@ -91,7 +91,7 @@ class LakeWriter:
         self._network = network
         self._layout = layout
         self._options = options or BackendOptions()
-        self._storage = open_lake_storage(url, self._options.retry)
+        self._storage = open_store(url, self._options.retry)
         self._codec = pa.Codec(COMPRESSION)
 
     @property

@@ -14,10 +14,10 @@ from aurora_ingest.errors import BackendError, DeadWriterError, LedgerStreamErro
 from aurora_ingest.ledger.ledger_range import LedgerRange
 from aurora_ingest.ledger_backend.backend import BackendOptions, RawLedger, holes, missing
 from aurora_ingest.ledger_backend.frames import FrameReader, compression_of
-from aurora_ingest.ledger_backend.lake_storage import folder_of_url
 from aurora_ingest.ledger_backend.stream_index import MARK, StreamForm, StreamIndex, backwards
 from aurora_ingest.ledger_backend.stream_taps import STDIN, FileTap, PipeTap, Silence, Tap, is_pipe
 from aurora_ingest.network import Network
+from aurora_ingest.object_store.store import folder_of_url
 
 _log = logging.getLogger(__name__)
 
