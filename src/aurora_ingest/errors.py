@@ -27,9 +27,12 @@
     │   ├── MigrationError            schema missing, too old, too new, or Horizon's own
     │   ├── UnfinishedBuildError      another build has not been finished or abandoned
     │   ├── FencedError               another node took this build over
-    │   └── PublishError              the swap could not be made
+    │   ├── PublishError              the swap could not be made
+    │   ├── StatementTimeoutError     a statement took longer than allowed
+    │   └── BusyDatabaseError         no connection is free, or the database went away
     ├── SearchTimeoutError            a search for payment paths took longer than allowed
     └── RunnerError                   the engine did not finish the pipeline
+        └── ClusterError              a local cluster could not be started, or is not there
 """
 
 from __future__ import annotations
@@ -210,9 +213,21 @@ class PublishError(DatabaseError):
     """The finished build could not be made the visible state."""
 
 
+class StatementTimeoutError(DatabaseError):
+    """A statement took longer than allowed and was ended."""
+
+
+class BusyDatabaseError(DatabaseError):
+    """No connection is free, or the database went away; it may answer again later."""
+
+
 class SearchTimeoutError(AuroraError):
     """A search for payment paths took longer than allowed."""
 
 
 class RunnerError(AuroraError):
     """The engine that ran the pipeline did not finish it, for a reason of its own."""
+
+
+class ClusterError(RunnerError):
+    """A local cluster could not be started, or is not there."""

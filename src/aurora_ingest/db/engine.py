@@ -109,7 +109,7 @@ def address_of(url: str) -> sa.URL:
 def _engine(url: str) -> sa.Engine:
     address = address_of(url)
     if address.get_backend_name() == "sqlite":
-        _refuse_in_memory(address)
+        refuse_in_memory(address)
         engine = sa.create_engine(address, connect_args={"check_same_thread": False, "timeout": _SQLITE_BUSY_SECONDS})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -120,7 +120,7 @@ def _engine(url: str) -> sa.Engine:
         raise UsageError(f"database driver {address.drivername!r} is unknown; write postgresql://…") from error
 
 
-def _refuse_in_memory(address: sa.URL) -> None:
+def refuse_in_memory(address: sa.URL) -> None:
     """Refuses a database that each connection would have of its own and that ends with the process."""
     name = address.database or ""
     if name in {"", ":memory:"} or name.startswith("file::memory:") or address.query.get("mode") == "memory":

@@ -1,0 +1,1 @@
+"""One file per resource: its addresses, its parameters, its documents."""
