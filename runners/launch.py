@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from pathlib import Path
+from typing import Final, NoReturn
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
@@ -15,6 +16,11 @@ from apache_beam.runners.runner import PipelineState
 from aurora_ingest import errors
 from aurora_ingest.errors import AuroraError, RunnerError, UsageError
 from aurora_ingest.runners import local
+
+LOCAL: Final = "local"
+FLINK: Final = "flink"
+DATAFLOW: Final = "dataflow"
+ENGINES: Final = (LOCAL, FLINK, DATAFLOW)
 
 _STEP = re.compile(r" \[while running '(?P<step>[^']*)'\]")
 _OURS = re.compile(
@@ -39,15 +45,64 @@ class Engine:
     options: PipelineOptions
 
 
-def choose_engine(flags: Sequence[str]) -> Engine:
+@dataclass(frozen=True)
+class EngineChoice:
+    """What our own flags say about the engine; Beam's flags may say the rest.
+
+    Attributes:
+        name: ``local``, ``flink`` or ``dataflow``.
+        parallelism: tasks per step of an engine, or None for what the engine has.
+        job_endpoint: the job server of a cluster of the user's own, or None for the local one.
+        flink_dir: folder of the local cluster, or None for the usual one.
+    """
+
+    name: str = LOCAL
+    parallelism: int | None = None
+    job_endpoint: str | None = None
+    flink_dir: Path | None = None
+
+    def check(self, db_url: str | None) -> None:
+        """Refuses what no cluster could carry out, before anything is asked or started.
+
+        Raises:
+            UsageError: SQLite on an engine, or flags of another engine.
+        """
+        if self.name == LOCAL:
+            if self.job_endpoint is not None or self.parallelism is not None:
+                raise UsageError(
+                    "--job-endpoint and --parallelism are for --engine flink; here --workers says how many"
+                )
+        elif db_url is not None and db_url.startswith("sqlite"):
+            raise UsageError(
+                f"--engine {self.name} has workers in other processes and SQLite has one writer: "
+                "give a postgresql:// URL, or leave --engine out"
+            )
+
+
+def choose_engine(
+    flags: Sequence[str], choice: EngineChoice | None = None, *, db_url: str | None = None, streaming: bool = False
+) -> Engine:
     """Reads Beam's flags (what stands after ``--`` on our command line) and names the engine.
 
-    Without ``--runner`` the graph runs in this process. Flags that Beam does not know are refused for the local engine;
-    for others they may belong to the job server, which tells itself.
+    Without ``--runner`` and without a choice the graph runs in this process. Flags that Beam does not know are refused
+    for the local engine; for others they may belong to the job server, which tells itself.
+
+    Args:
+        flags: Beam's flags.
+        choice: what our own flags say.
+        db_url: the target database, for what a choice refuses.
+        streaming: the graph is unbounded.
 
     Raises:
-        UsageError: a flag that nobody knows, a value of the wrong type, or a runner that is refused.
+        UsageError: a flag that nobody knows, a value of the wrong type, a runner or a target that is refused.
+        ClusterError: Flink is chosen, and there is no cluster.
     """
+    if choice is not None:
+        choice.check(db_url)
+        if choice.name != LOCAL:
+            if any(flag.startswith("--runner") for flag in flags):
+                raise UsageError(f"--engine {choice.name} and a --runner after -- name two engines: give one of them")
+            return _chosen(flags, choice, streaming=streaming)
     options = PipelineOptions(flags=list(flags))
     unknown = _unknown_flags(options, flags)
     runner = options.view_as(StandardOptions).runner
@@ -60,6 +115,23 @@ def choose_engine(flags: Sequence[str]) -> Engine:
         options = local.local_options(options)
         return Engine(local.FN_API_RUNNER, not local.has_one_process(options), options)
     return Engine(runner, distributed=True, options=options)
+
+
+def _chosen(flags: Sequence[str], choice: EngineChoice, *, streaming: bool) -> Engine:
+    """Returns the engine that our own flags name."""
+    if choice.name == FLINK:
+        from aurora_ingest.runners.flink.submission import flink_flags
+
+        flags = flink_flags(
+            flags,
+            flink_dir=choice.flink_dir,
+            job_endpoint=choice.job_endpoint,
+            parallelism=choice.parallelism,
+            streaming=streaming,
+        )
+        return Engine(FLINK, distributed=True, options=PipelineOptions(flags=list(flags)))
+    # Dataflow's flags are Beam's own.
+    return Engine(DATAFLOW, distributed=True, options=PipelineOptions(flags=["--runner=DataflowRunner", *flags]))
 
 
 def worker_flags(engine: Engine, workers: int, flags: Sequence[str]) -> tuple[str, ...]:
@@ -111,9 +183,14 @@ def run(graph: Callable[[beam.Pipeline], object], engine: Engine) -> None:
 
 def run_pipeline(pipeline: beam.Pipeline, engine: Engine) -> None:
     """Runs a built pipeline to its end; raises as `run` does."""
+    result = None
     try:
         result = pipeline.run()
         state = result.wait_until_finish()
+    except KeyboardInterrupt:
+        if engine.distributed and result is not None:
+            result.cancel()  # else the job would go on without whoever started it
+        raise
     except AuroraError as error:
         _remove_step(error)
         raise

@@ -14,6 +14,7 @@
     │   ├── LedgerStreamError         bytes of ledgers are cut off or damaged
     │   │   └── DeadWriterError       who wrote the stream stopped in the middle of it
     │   └── LakeConflictError         a data lake of another network or layout
+    ├── WriteConflictError            another writer published the same files first
     ├── UnsupportedProtocolError      a ledger of a newer protocol than this build knows
     ├── TrustError                    the hash chain from header to bucket is broken
     │   ├── NetworkMismatchError      archive or database of another network
@@ -121,6 +122,10 @@ class DeadWriterError(LedgerStreamError):
 
 class LakeConflictError(BackendError):
     """A data lake was made for another network or with another layout."""
+
+
+class WriteConflictError(AuroraError):
+    """Another writer published the same files of a dataset first; nothing of this one's is visible."""
 
 
 class UnsupportedProtocolError(AuroraError):

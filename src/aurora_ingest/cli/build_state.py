@@ -13,6 +13,7 @@ from aurora_ingest.cli.source_options import (
     archive_option,
     cache_options,
     checkpoint_frequency_option,
+    engine_options,
     network_of,
     network_options,
     tables_option,
@@ -23,7 +24,7 @@ from aurora_ingest.cli.source_options import (
 from aurora_ingest.errors import UsageError
 
 if TYPE_CHECKING:
-    from aurora_ingest.runners.launch import Engine
+    from aurora_ingest.runners.launch import Engine, EngineChoice
     from aurora_ingest.transforms.build_plan import StateBuildPlan
 
 
@@ -91,6 +92,7 @@ def _checkpoint(_ctx: click.Context, _param: click.Parameter, value: str) -> int
     help="Spread key ranges over workers, or read in one streaming merge. Left out: spread on an engine only.",
 )
 @memory_option
+@engine_options
 @click.option(
     "--strict-bucket-algebra",
     envvar="AURORA_STRICT_BUCKET_ALGEBRA",
@@ -120,6 +122,7 @@ def build_state_command(
     db_url: str | None,
     spread: bool | None,
     memory: int,
+    choice: EngineChoice,
     dry_run: bool,
     as_json: bool,
     **rest: Any,
@@ -127,8 +130,8 @@ def build_state_command(
     """Make exact tables from one checkpoint of a history archive.
 
     Every byte is proved from the checkpoint's ledger header before anything becomes visible. The tables go to a
-    database (--db-url), to Parquet (--parquet) or to both. Flags of Apache Beam stand after --, for example
-    -- --runner=FlinkRunner; without them everything runs in this process.
+    database (--db-url), to Parquet (--parquet) or to both. Everything runs in this process, or on the --engine that is
+    named. Flags of Apache Beam stand after --.
     """
     network = network_of(network_name, network_passphrase, checkpoint_frequency)
     urls = archive_urls or network.archive_urls
@@ -140,7 +143,7 @@ def build_state_command(
     from aurora_ingest.pipelines.options import BuildStateOptions
     from aurora_ingest.runners import launch
 
-    engine = launch.choose_engine(ctx.meta.get(BeamCommand.FLAGS, ()))
+    engine = launch.choose_engine(ctx.meta.get(BeamCommand.FLAGS, ()), choice, db_url=db_url)
     _check_engine(engine, db_url, rest["work_dir"])
     plan = build_state.plan_state_build(
         BuildStateOptions(

@@ -18,6 +18,7 @@ from aurora_ingest.cli.source_options import (
     archive_option,
     cache_options,
     checkpoint_frequency_option,
+    engine_options,
     ledgers_option,
     network_of,
     network_options,
@@ -26,6 +27,7 @@ from aurora_ingest.cli.source_options import (
 from aurora_ingest.errors import UsageError
 
 if TYPE_CHECKING:
+    from aurora_ingest.runners.launch import EngineChoice
     from aurora_ingest.system import System
 
 _DEFAULT_HISTORY = "history_ledgers,history_transactions,history_operations,history_contract_events"
@@ -108,6 +110,7 @@ _DEFAULT_HISTORY = "history_ledgers,history_transactions,history_operations,hist
     show_envvar=True,
     help="Serve /metrics for Prometheus and /health on this port of the loopback address.",
 )
+@engine_options
 @logging_options
 @click.pass_context
 def follow_command(
@@ -130,6 +133,7 @@ def follow_command(
     work_dir: str | None,
     verify_every: int,
     metrics_port: int | None,
+    choice: EngineChoice,
 ) -> None:
     """Follow a network and keep the tables exact at every ledger.
 
@@ -162,7 +166,7 @@ def follow_command(
     urls = archive_urls or network.archive_urls
     build = BuildStateOptions(network=network, archive_urls=urls, db_url=db_url, cache_dir=cache_dir, work_dir=work_dir)
     options = SystemOptions(plan, urls, build, poll_interval, takeover_after, verify_every)
-    engine = launch.choose_engine(ctx.meta.get(BeamCommand.FLAGS, ()))
+    engine = launch.choose_engine(ctx.meta.get(BeamCommand.FLAGS, ()), choice, db_url=db_url, streaming=True)
     if engine.distributed:
         raise UsageError(f"follow runs in this process; {engine.name} takes the same graph as a streaming job")
     with _stopping() as stop, ExitStack() as stack:

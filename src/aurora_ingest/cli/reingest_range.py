@@ -12,6 +12,7 @@ import click
 from aurora_ingest.cli.options import BeamCommand, database_option, json_option, logging_options
 from aurora_ingest.cli.source_options import (
     checkpoint_frequency_option,
+    engine_options,
     ledgers_option,
     network_of,
     network_options,
@@ -23,7 +24,7 @@ from aurora_ingest.errors import UsageError
 
 if TYPE_CHECKING:
     from aurora_ingest.pipelines.reingest_range import ReingestPlan
-    from aurora_ingest.runners.launch import Engine
+    from aurora_ingest.runners.launch import Engine, EngineChoice
 
 _KEEP_FREED_MS = 200
 """Milliseconds for which freed memory stays with a process of several workers; has to be set before Arrow is loaded."""
@@ -84,8 +85,9 @@ _KEEP_FREED_MS = 200
     default="stop",
     show_default=True,
     show_envvar=True,
-    help="What becomes of a ledger that does not decode or a row that the database refuses.",
+    help="What becomes of a ledger or transaction that does not decode, or a row that the database refuses.",
 )
+@engine_options
 @click.option(
     "--dry-run",
     envvar="AURORA_DRY_RUN",
@@ -107,6 +109,7 @@ def reingest_range_command(
     last: int,
     workers: int,
     on_bad_record: str,
+    choice: EngineChoice,
     dry_run: bool,
     as_json: bool,
     **rest: Any,
@@ -115,7 +118,7 @@ def reingest_range_command(
 
     The range is inclusive at both ends and cut into chunks; each chunk replaces what was there of its ledgers, in one
     transaction or by one swap of files, so running it again changes nothing. It never takes the lock of the live
-    cursor. Flags of Apache Beam stand after --; without them everything runs in this process.
+    cursor. Everything runs in this process, or on the --engine that is named; flags of Apache Beam stand after --.
     """
     if workers > 1:
         # Each worker's allocators would keep what it freed for ten seconds, which is more than the workers use.
@@ -134,14 +137,15 @@ def reingest_range_command(
         workers=workers,
         **rest,
     )
-    engine = launch.choose_engine(flags)
+    engine = launch.choose_engine(flags, choice, db_url=options.db_url)
     if engine.distributed and options.db_url is not None and options.db_url.startswith("sqlite"):
         raise UsageError(
             f"{engine.name} has workers in other processes and SQLite has one writer: "
             "give a postgresql:// URL, or leave the runner out"
         )
     plan = reingest_range.plan_reingest(options)
-    engine = launch.choose_engine(launch.worker_flags(engine, plan.workers, flags))
+    if not engine.distributed:
+        engine = launch.choose_engine(launch.worker_flags(engine, plan.workers, flags))
 
     def graph(pipeline: Any) -> object:
         return reingest_range.reingest_range(pipeline, plan)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -155,6 +156,62 @@ def takeover_option(function: _Function) -> _Function:
         show_envvar=True,
         help="Silence of another builder after which its unfinished state build may be taken over.",
     )(function)
+
+
+def engine_options(function: _Function) -> _Function:
+    """Adds ``--engine`` and what belongs to it; the command gets one `EngineChoice` as ``choice``."""
+
+    @functools.wraps(function)
+    def with_choice(
+        *args: Any,
+        engine_name: str,
+        parallelism: int | None,
+        job_endpoint: str | None,
+        flink_dir: Path | None,
+        **rest: Any,
+    ) -> Any:
+        from aurora_ingest.runners.launch import EngineChoice
+
+        return function(*args, choice=EngineChoice(engine_name, parallelism, job_endpoint, flink_dir), **rest)
+
+    command: Any = with_choice
+    for option in (
+        click.option(
+            "--flink-dir",
+            envvar="AURORA_FLINK_DIR",
+            metavar="DIR",
+            show_envvar=True,
+            type=click.Path(file_okay=False, path_type=Path),
+            help="Folder of the local Flink cluster; ~/.cache/aurora-ingest/flink if not given.",
+        ),
+        click.option(
+            "--job-endpoint",
+            envvar="AURORA_JOB_ENDPOINT",
+            metavar="HOST:PORT",
+            show_envvar=True,
+            help="Beam job server of a Flink cluster of your own; without it jobs go to the local cluster.",
+        ),
+        click.option(
+            "--parallelism",
+            envvar="AURORA_PARALLELISM",
+            type=click.IntRange(min=1),
+            metavar="N",
+            show_envvar=True,
+            help="Tasks per step on Flink; one per task manager of the local cluster if not given.",
+        ),
+        click.option(
+            "--engine",
+            "engine_name",
+            envvar="AURORA_ENGINE",
+            type=click.Choice(["local", "flink", "dataflow"]),
+            default="local",
+            show_default=True,
+            show_envvar=True,
+            help="Where the work is done: in this process, on Flink, or on Google Cloud Dataflow.",
+        ),
+    ):
+        command = option(command)
+    return cast("_Function", command)
 
 
 def network_of(name: str | None, passphrase: str | None, frequency: int | None = None) -> Network:

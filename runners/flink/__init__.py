@@ -1,0 +1,1 @@
+"""Flink on this machine: its jars, a small cluster of its own, and the program that starts Python workers."""

@@ -1,0 +1,168 @@
+"""What a local Flink cluster is made of, and the configuration file that says it to Flink."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from aurora_ingest.errors import UsageError
+
+ADDRESS = "127.0.0.1"
+
+_OPENED = (
+    "lang",
+    "util",
+    "util.concurrent",
+    "util.concurrent.atomic",
+    "lang.reflect",
+    "text",
+    "time",
+    "net",
+    "io",
+    "nio",
+)
+JAVA_FLAGS = (
+    *(f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in _OPENED),
+    "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
+    "--add-exports=java.base/sun.net.util=ALL-UNNAMED",
+)
+"""What Flink 1.16 reaches for inside Java 17."""
+
+
+def default_flink_dir() -> Path:
+    """Returns the folder of the local cluster: AURORA_FLINK_DIR, or one in the user's cache."""
+    given = os.environ.get("AURORA_FLINK_DIR")
+    if given:
+        return Path(given)
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "aurora-ingest" / "flink"
+
+
+@dataclass(frozen=True)
+class ClusterSettings:
+    """A local cluster. A port of 0 means any free one.
+
+    Attributes:
+        embedded: one process, a job server that runs every job in itself.
+        task_managers: processes that run tasks; each has its own Python workers.
+        slots: tasks of one step that a task manager takes; spare ones are for those of a task manager that died.
+        rest_port: Flink's REST interface and web page.
+        job_port: where jobs are sent to.
+        artifact_port: where the files of a job are sent to.
+        rpc_port: where task managers find the job manager.
+        pool_port: where a pool of Python workers listens (environment EXTERNAL), or None for no pool.
+        heap_mb: heap of a task manager's tasks.
+    """
+
+    embedded: bool = False
+    task_managers: int = 2
+    slots: int = 4
+    rest_port: int = 8081
+    job_port: int = 8099
+    artifact_port: int = 8098
+    rpc_port: int = 6123
+    pool_port: int | None = None
+    heap_mb: int = 384
+
+    def __post_init__(self) -> None:
+        if self.task_managers < 1 or self.slots < 1:
+            raise UsageError(
+                f"{self.task_managers} task managers with {self.slots} slots: expected at least one of each"
+            )
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """The fixed ports by what listens there."""
+        ports = {"rest": self.rest_port, "job": self.job_port, "artifact": self.artifact_port}
+        if not self.embedded:
+            ports["rpc"] = self.rpc_port
+        if self.pool_port is not None:
+            ports["pool"] = self.pool_port
+        return ports
+
+
+def port_is_free(port: int) -> bool:
+    """Tells whether nobody listens at a port of this machine."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((ADDRESS, port))
+        except OSError:
+            return False
+        return True
+
+
+def free_port() -> int:
+    """Returns a port at which nobody listens now."""
+    with socket.socket() as probe:
+        probe.bind((ADDRESS, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def flink_conf(settings: ClusterSettings, folder: Path) -> str:
+    """Returns the text of flink-conf.yaml.
+
+    Flink's own scripts work out a task manager's memory from one number; without them every part has to be said.
+
+    Args:
+        settings: with their ports decided.
+        folder: where checkpoints, savepoints and temporary files go.
+    """
+    keys: dict[str, object] = {
+        "jobmanager.rpc.address": ADDRESS,
+        "jobmanager.rpc.port": settings.rpc_port,
+        "jobmanager.bind-host": ADDRESS,
+        "rest.address": ADDRESS,
+        "rest.bind-address": ADDRESS,
+        "rest.port": settings.rest_port,
+        "rest.bind-port": settings.rest_port,
+        "taskmanager.host": ADDRESS,
+        "taskmanager.bind-host": ADDRESS,
+        "taskmanager.numberOfTaskSlots": settings.slots,
+        "taskmanager.cpu.cores": 1.0,
+        "taskmanager.memory.framework.heap.size": "128m",
+        "taskmanager.memory.task.heap.size": f"{settings.heap_mb}m",
+        "taskmanager.memory.framework.off-heap.size": "128m",
+        "taskmanager.memory.task.off-heap.size": "128m",
+        "taskmanager.memory.network.min": "64m",
+        "taskmanager.memory.network.max": "64m",
+        "taskmanager.memory.managed.size": "128m",
+        "taskmanager.memory.jvm-metaspace.size": "256m",
+        "taskmanager.memory.jvm-overhead.min": "128m",
+        "taskmanager.memory.jvm-overhead.max": "128m",
+        "cluster.evenly-spread-out-slots": "true",
+        "classloader.resolve-order": "parent-first",
+        "restart-strategy": "fixed-delay",
+        "restart-strategy.fixed-delay.attempts": 2147483647,
+        "restart-strategy.fixed-delay.delay": "1 s",
+        "heartbeat.interval": 2000,
+        "heartbeat.timeout": 10000,
+        "state.backend": "hashmap",
+        "state.checkpoints.dir": (folder / "checkpoints").as_uri(),
+        "state.savepoints.dir": (folder / "savepoints").as_uri(),
+        "state.checkpoints.num-retained": 2,
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        "io.tmp.dirs": folder / "tmp",
+        "web.tmpdir": folder / "tmp",
+    }
+    return "".join(f"{key}: {value}\n" for key, value in keys.items())
+
+
+def task_manager_memory(settings: ClusterSettings) -> tuple[str, ...]:
+    """Returns Java's flags for the memory that `flink_conf` promises."""
+    heap = 128 + settings.heap_mb
+    return (f"-Xmx{heap}m", f"-Xms{heap}m", "-XX:MaxDirectMemorySize=320m", "-XX:MaxMetaspaceSize=256m")
+
+
+LOG4J = """\
+rootLogger.level = INFO
+rootLogger.appenderRef.out.ref = Out
+appender.out.name = Out
+appender.out.type = CONSOLE
+appender.out.layout.type = PatternLayout
+appender.out.layout.pattern = %d{ISO8601} %-5p %-40.40c{1} %m%n
+"""
+"""Everything to standard output, which is the process's log file."""
