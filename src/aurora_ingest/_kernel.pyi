@@ -722,3 +722,65 @@ class OrderBook:
 
     def levels(self, selling: str, buying: str, limit: int) -> list[tuple[int, int, int, int]]:
         """Return price n and d in lowest terms, stroops and number of offers of the cheapest prices of a pair."""
+
+def split_books(offers: _ArrowArrayLike, pools: _ArrowArrayLike) -> ArrowBatch:
+    """Return one row per asset pair of a state, or of a part of it: base_asset, counter_asset, book, entries.
+
+    ``book`` are bytes that only these functions read. The base asset is the lesser one in stellar-core's order; pairs
+    are in that order.
+
+    Args:
+        offers: ``offer_id``, ``selling_asset``, ``buying_asset``, ``amount``, ``pricen``, ``priced``.
+        pools: ``id``, ``asset_a``, ``asset_b``, ``reserve_a``, ``reserve_b``, ``fee``.
+
+    Raises:
+        OrderBookError: an offer or pool that cannot be traded with.
+        ValueError: a column is missing, of another type, or has nulls.
+    """
+
+def split_changes(
+    offers_before: _ArrowArrayLike,
+    offers_after: _ArrowArrayLike,
+    pools_before: _ArrowArrayLike,
+    pools_after: _ArrowArrayLike,
+) -> ArrowBatch:
+    """Return one row per pair whose book the net changes of a ledger change: base_asset, counter_asset, change, entries.
+
+    ``entries`` are the offers and pools that change. Columns, order and errors as ``split_books``.
+    """
+
+def join_books(parts: Sequence[bytes]) -> bytes:
+    """Return the book that parts of a state make together. Raises OrderBookError for other bytes."""
+
+def move_book(
+    book: bytes, changes: Sequence[bytes], *, depth: int, backwards: bool = False
+) -> tuple[bytes, list[bytes]]:
+    """Move a book over the changes of ledgers, one after the other, and add it up after each.
+
+    Args:
+        book: bytes of ``split_books``.
+        changes: bytes of ``split_changes`` in the order in which they are applied.
+        depth: most prices on each side.
+        backwards: undo the changes.
+
+    Returns:
+        The book after all of them, and after each its levels, for ``level_rows``.
+
+    Raises:
+        OrderBookError: a change does not fit the book; its arguments are the reason and the change's place.
+    """
+
+def level_rows(
+    base: _ArrowArrayLike, counter: _ArrowArrayLike, levels: _ArrowArrayLike, *, json: bool
+) -> ArrowBatch:
+    """Return the columns of ``order_book_levels`` but ledger and time, one row per levels of ``move_book``.
+
+    Args:
+        base: base asset of each row, base64 XDR.
+        counter: counter asset.
+        levels: binary.
+        json: bids and asks as JSON texts instead of lists.
+
+    Raises:
+        ValueError: an asset is none, or the bytes are no levels.
+    """

@@ -2,9 +2,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod byte_form;
 pub mod exchange;
 pub mod graph;
+pub mod level_rows;
 pub mod levels;
+pub mod pair_book;
+pub mod pair_levels;
+pub mod pair_split;
 pub mod search;
 pub mod walk;
 

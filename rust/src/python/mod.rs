@@ -14,6 +14,7 @@ mod ledger_frames;
 mod merger;
 mod options;
 mod order_book;
+mod pair_books;
 mod strkeys;
 mod verification;
 
@@ -54,6 +55,11 @@ fn _kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(ledger_frames::ledger_sequence_of, module)?)?;
     module.add("OrderBookError", py.get_type::<order_book::OrderBookError>())?;
     module.add_class::<order_book::OrderBook>()?;
+    module.add_function(wrap_pyfunction!(pair_books::split_books, module)?)?;
+    module.add_function(wrap_pyfunction!(pair_books::split_changes, module)?)?;
+    module.add_function(wrap_pyfunction!(pair_books::join_books, module)?)?;
+    module.add_function(wrap_pyfunction!(pair_books::move_book, module)?)?;
+    module.add_function(wrap_pyfunction!(pair_books::level_rows, module)?)?;
     module.add_function(wrap_pyfunction!(decoder::read_bucket, module)?)?;
     module.add_function(wrap_pyfunction!(changes::compact_changes, module)?)?;
     module.add_function(wrap_pyfunction!(changes::entry_rows, module)?)?;

@@ -57,19 +57,19 @@ fn column<'a>(batch: &'a RecordBatch, name: &str) -> PyResult<&'a dyn Array> {
     Ok(column.as_ref())
 }
 
-fn typed<'a, T>(name: &str, array: Option<&'a T>) -> PyResult<&'a T> {
+pub(super) fn typed<'a, T>(name: &str, array: Option<&'a T>) -> PyResult<&'a T> {
     array.ok_or_else(|| PyValueError::new_err(format!("column {name} has another type than expected")))
 }
 
-fn texts<'a>(batch: &'a RecordBatch, name: &str) -> PyResult<&'a StringArray> {
+pub(super) fn texts<'a>(batch: &'a RecordBatch, name: &str) -> PyResult<&'a StringArray> {
     typed(name, column(batch, name)?.as_string_opt::<i32>())
 }
 
-fn longs<'a>(batch: &'a RecordBatch, name: &str) -> PyResult<&'a Int64Array> {
+pub(super) fn longs<'a>(batch: &'a RecordBatch, name: &str) -> PyResult<&'a Int64Array> {
     typed(name, column(batch, name)?.as_primitive_opt::<Int64Type>())
 }
 
-fn ints<'a>(batch: &'a RecordBatch, name: &str) -> PyResult<&'a Int32Array> {
+pub(super) fn ints<'a>(batch: &'a RecordBatch, name: &str) -> PyResult<&'a Int32Array> {
     typed(name, column(batch, name)?.as_primitive_opt::<Int32Type>())
 }
 
