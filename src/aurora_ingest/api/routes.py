@@ -6,6 +6,22 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from aurora_ingest.api.resources import ledgers, root
+from aurora_ingest.api.resources import (
+    accounts,
+    assets,
+    claimable_balances,
+    ledgers,
+    liquidity_pools,
+    offers,
+    root,
+)
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (root.router, ledgers.router)
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    root.router,
+    ledgers.router,
+    accounts.router,
+    offers.router,
+    assets.router,
+    claimable_balances.router,
+    liquidity_pools.router,
+)
