@@ -25,8 +25,8 @@ from following.driver import Habits, run_node
 PATIENCE: Final = 120.0
 """Seconds within which anything happens, on a machine with much else to do."""
 _MODULES: Final = ["aurora_ingest.system", "aurora_ingest.cli.follow", "following.driver"]
-_OF_ONE_RUN: Final = {"ingest_commits", "ingest_nodes", "ingest_live", "ingest_verifications"}
-"""Books that tell who did what and when; the same ledgers come to others in every run."""
+_OF_ONE_RUN: Final = {"ingest_commits", "ingest_nodes", "ingest_live", "ingest_verifications", "order_book_removals"}
+"""Books that tell who did what and when; the same ledgers come to others in every run, and a rebuild empties some."""
 
 
 @functools.cache

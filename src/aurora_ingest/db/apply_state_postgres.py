@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from aurora_ingest import _kernel
 from aurora_ingest.db import apply_contracts_postgres as contracts
+from aurora_ingest.db import order_book_removals
 from aurora_ingest.db.load import COPY_ROWS, postgres_types
 from aurora_ingest.db.state_change import AppliedRows, StateChange
 from aurora_ingest.db.tables import STATE_TABLES
@@ -45,6 +46,8 @@ class PostgresStage:
         """Runs the statements; see apply_state.apply_state."""
         left = {table: _leave(connection, table, self.ledger) for table in self.leaving}
         written = {table: _upsert(connection, table, self.ledger) for table in self.upserts}
+        sent = {table: (_gone(table), LEDGER) for table in self.leaving}
+        order_book_removals.note_sent(connection, self.ledger, sent)
         applied = {table: AppliedRows(written.get(table, 0), left.get(table, 0)) for table in {**left, **written}}
         if self.asset_stats:
             applied[ASSET_STATS] = _add_asset_stats(connection, self.ledger)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from aurora_ingest.db import apply_contracts_sqlite as contracts
+from aurora_ingest.db import order_book_removals
 from aurora_ingest.db.load import load_batch
 from aurora_ingest.db.state_change import AppliedRows, StateChange
 from aurora_ingest.db.tables import STATE_TABLES
@@ -39,6 +40,8 @@ class SqliteStage:
                 left = _leave(connection, table, rows.leaving)
                 _leave(connection, table, rows.upserts.select(STATE_TABLES[table].primary_key.columns.keys()))
                 applied[table] = AppliedRows(load_batch(connection, table, rows.upserts), left)
+        leaving = {table: rows.leaving for table, rows in self.change.tables.items() if rows.leaving.num_rows}
+        order_book_removals.note_rows(connection, self.ledger, leaving)
         stats = self.change.asset_stats
         if stats is not None and stats.num_rows:
             applied[ASSET_STATS] = _add_asset_stats(connection, self.ledger, stats)

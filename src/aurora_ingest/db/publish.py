@@ -12,7 +12,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from aurora_ingest.db import backends, cursor, dependents, fencing, guards, indexing, staging
+from aurora_ingest.db import backends, cursor, dependents, fencing, guards, indexing, order_book_removals, staging
 from aurora_ingest.db.build_books import ingest_build_receipts, ingest_builds
 from aurora_ingest.db.engine import clock, is_postgres
 from aurora_ingest.db.lead_books import ingest_commits
@@ -125,6 +125,7 @@ def _write_cursor(connection: sa.Connection, build: fencing.Build, ledger: int, 
     cursor.write(connection, cursor.STATE_INVALID, "false")
     # Ledgers above the new state will be written again, each once more.
     connection.execute(sa.delete(ingest_commits).where(ingest_commits.c.ledger > ledger))
+    order_book_removals.forget_all(connection)
 
 
 def _expected_rows(engine: sa.Engine, build: fencing.Build) -> Counter[str]:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from alembic import context
 
-from aurora_ingest.db import build_books, history_books, history_tables, lead_books, verifier_books  # noqa: F401 - METADATA's
+from aurora_ingest.db import (  # noqa: F401 - METADATA's
+    build_books,
+    history_books,
+    history_tables,
+    lead_books,
+    order_book_removals,
+    verifier_books,
+)
 from aurora_ingest.db.tables import METADATA
 
 context.configure(
