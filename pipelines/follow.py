@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
+from aurora_ingest import __version__
+from aurora_ingest.db.cursor import CURRENT_VERSION
 from aurora_ingest.ledger_backend.backend import LedgerBackend
 from aurora_ingest.network import Network
 from aurora_ingest.transforms.extract_changes import CompactChangesPerLedger
@@ -15,7 +17,7 @@ from aurora_ingest.transforms.ledger_unit import RANGE
 from aurora_ingest.transforms.prepare_ledgers import LedgerRules
 from aurora_ingest.transforms.processors import TABLES, by_table, history_by_table
 from aurora_ingest.transforms.processors.processor import ProcessTable
-from aurora_ingest.transforms.read_ledgers_continuously import ContinuousReading, ReadLedgersContinuously
+from aurora_ingest.transforms.read_ledgers_continuously import ContinuousReading, OnEngine, ReadLedgersContinuously
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class FollowPlan:
         patience_seconds: how long a refused lock is tried again within one tick.
         until: last ledger, or None to follow for ever.
         feed: name of this process's feed of the source.
+        tick_seconds: time between two ticks on an engine that runs the graph for ever; None for a graph of one run.
     """
 
     network: Network
@@ -43,6 +46,7 @@ class FollowPlan:
     patience_seconds: float = 0.0
     until: int | None = None
     feed: str = ""
+    tick_seconds: float | None = None
 
     def __post_init__(self) -> None:
         """Name the feed, so that two plans of one process never share theirs."""
@@ -57,12 +61,28 @@ class FollowPlan:
     @property
     def reading(self) -> ContinuousReading:
         """What is read and decoded."""
-        return ContinuousReading(self.feed, self.backend, self.db_url, self.rules, self.until)
+        engine = None if self.tick_seconds is None else OnEngine(self.tick_seconds)
+        return ContinuousReading(
+            self.feed, self.backend, self.db_url, self.rules, self.until, made_by=self.made_by, engine=engine
+        )
 
     @property
     def leading(self) -> Leading:
         """How ledgers are committed."""
-        return Leading(self.db_url, self.node, self.rules, self.deadline_seconds, self.patience_seconds)
+        return Leading(
+            self.db_url,
+            self.node,
+            self.rules,
+            self.deadline_seconds,
+            self.patience_seconds,
+            on_engine=self.tick_seconds is not None,
+        )
+
+    @property
+    def made_by(self) -> str:
+        """Version and processors, which name whose state a savepoint holds."""
+        names = ", ".join(process.spec.name for process in self.processors)
+        return f"aurora-ingest {__version__}, tables of version {CURRENT_VERSION}, processors {names}"
 
     @property
     def processors(self) -> tuple[type[ProcessTable], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Generator, Iterator, Sequence
@@ -14,13 +15,17 @@ from apache_beam.transforms.userstate import BagStateSpec
 
 from aurora_ingest.db.engine import connect
 from aurora_ingest.db.lead import CommitResult, Committer, Outcome, PreparedLedger
+from aurora_ingest.errors import DatabaseError, MigrationError
 from aurora_ingest.transforms import metrics
+from aurora_ingest.transforms.beam_counters import count_in_beam
 from aurora_ingest.transforms.ledger_unit import TICK, LedgerUnit, LedgerUnitCoder
 from aurora_ingest.transforms.prepare_ledgers import LedgerRules, prepared_ledger
+from aurora_ingest.transforms.presence import Presence
 
 GROUP_LEDGERS: Final = 64
 GROUP_BYTES: Final = 32 << 20
 _RETRY_SECONDS: Final = 0.1
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,8 @@ class Leading:
         deadline_seconds: how long any node may hold the cursor.
         patience_seconds: how long a refused lock is tried again within one tick; 0 leaves it to the next tick, as an
             engine needs that must not be held up.
+        on_engine: the graph runs for ever on workers that nobody supervises from near: they announce the node
+            themselves, and trouble of the database is waited for, as a failed bundle costs a restart.
     """
 
     db_url: str
@@ -41,6 +48,7 @@ class Leading:
     rules: LedgerRules
     deadline_seconds: float = 30.0
     patience_seconds: float = 0.0
+    on_engine: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,11 @@ class _LeadFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
         self._leading = leading
         self._engine: sa.Engine | None = None
         self._committer: Committer | None = None
+        self._presence: Presence | None = None
+
+    def setup(self) -> None:
+        if self._leading.on_engine:
+            count_in_beam()
 
     def process(
         self,
@@ -92,6 +105,8 @@ class _LeadFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
         _, unit = keyed
         if unit.kind != TICK:
             buffer.add(unit)
+            return
+        if self._leading.on_engine and not self._is_announced():
             return
         # A replayed bundle may have put a ledger in twice; both are the same.
         waiting = {each.last_ledger: each for each in buffer.read()}
@@ -114,6 +129,8 @@ class _LeadFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
             result = self._commit([ledger for _, ledger in left])
             if result.outcome not in {Outcome.LED, Outcome.FOLLOWED} or result.last_ledger is None:
                 break
+            if self._presence is not None:
+                self._presence.moved(result.last_ledger, result.committed)
             while left and left[0][0].last_ledger <= result.last_ledger:
                 unit, _ = left.pop(0)
                 done += 1
@@ -126,22 +143,46 @@ class _LeadFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
         """Commits, and tries a refused lock again as long as this node has patience."""
         if self._committer is None:
             leading = self._leading
-            self._engine = connect(leading.db_url)
             self._committer = Committer(
-                self._engine,
+                self._opened(),
                 node=leading.node,
                 network_passphrase=leading.rules.network.passphrase,
                 deadline_seconds=leading.deadline_seconds,
             )
         until = time.monotonic() + self._leading.patience_seconds
         while True:
-            result = self._committer.commit(group)
+            result = self._decided(self._committer, group)
             metrics.publish(metrics.CursorHeld(result.lock_seconds, result.ended_holders))
             if result.outcome is not Outcome.REFUSED or time.monotonic() >= until:
                 return result
             time.sleep(_RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
 
+    def _decided(self, committer: Committer, group: list[PreparedLedger]) -> CommitResult:
+        """Commits; on an engine what the database cannot do now is left to the next tick."""
+        try:
+            return committer.commit(group)
+        except MigrationError:
+            raise
+        except DatabaseError as error:
+            if not self._leading.on_engine:
+                raise
+            _LOG.warning("Committer waits: %s", error)
+            return CommitResult(Outcome.REFUSED, None)
+
+    def _is_announced(self) -> bool:
+        """Announces the node if that is due; tells whether it may write."""
+        if self._presence is None:
+            self._presence = Presence(self._opened(), self._leading.node)
+        return self._presence.keep()
+
+    def _opened(self) -> sa.Engine:
+        if self._engine is None:
+            self._engine = connect(self._leading.db_url)
+        return self._engine
+
     def teardown(self) -> None:
+        if self._presence is not None:
+            self._presence.end()
         if self._engine is not None:
             self._engine.dispose()
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import random
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,28 +12,44 @@ from typing import Any, Final
 import apache_beam as beam
 import pyarrow as pa
 import sqlalchemy as sa
-from apache_beam.coders import PickleCoder
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
 from sqlalchemy.exc import DBAPIError
 
 from aurora_ingest import _kernel
 from aurora_ingest.db import cursor
 from aurora_ingest.db.engine import connect
-from aurora_ingest.errors import DatabaseError, StateError
+from aurora_ingest.errors import BackendError, DatabaseError, StateError
 from aurora_ingest.ledger_backend.backend import LedgerBackend, RawLedger
 from aurora_ingest.transforms import metrics
+from aurora_ingest.transforms.beam_counters import count_in_beam
 from aurora_ingest.transforms.extract_changes import ledger_units
 from aurora_ingest.transforms.ledger_feed import feed_of
 from aurora_ingest.transforms.ledger_unit import CHUNK, TICK, LedgerUnit, Receipt
 from aurora_ingest.transforms.prepare_ledgers import LedgerRules
 from aurora_ingest.transforms.read_ledgers import LedgerReading, faults
+from aurora_ingest.transforms.reading_place import (
+    KeptPlace,
+    KeptPlaceCoder,
+    Place,
+    next_place,
+    require_same_maker,
+    wanted,
+)
 
-LEDGERS_PER_TICK: Final = 256
 BYTES_PER_TICK: Final = 16 << 20
-LEDGERS_AHEAD: Final = 1024
-"""Ledgers that may be read before the first of them is committed."""
-NO_POSITION: Final = -1
-"""Value of a tick that leaves it to the reader where to go on."""
+_LONGEST_PAUSE: Final = 30.0
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class OnEngine:
+    """How a graph behaves that runs for ever: trouble that may pass is waited for, as a failed bundle costs a restart.
+
+    Attributes:
+        tick_seconds: time between two ticks; those that have queued up are left out, so that a checkpoint gets through.
+    """
+
+    tick_seconds: float
 
 
 @dataclass(frozen=True)
@@ -43,6 +62,8 @@ class ContinuousReading:
         db_url: the database whose cursor tells where to begin.
         rules: what is made of the ledgers.
         until: last ledger to read, or None.
+        made_by: version and processors of the graph: it goes on with a place only if it has kept it itself.
+        engine: how ticks are taken on an engine; None where each tick is a run of the graph that may fail.
     """
 
     feed: str
@@ -50,6 +71,8 @@ class ContinuousReading:
     db_url: str
     rules: LedgerRules
     until: int | None = None
+    made_by: str = ""
+    engine: OnEngine | None = None
 
     def decode(self, raws: Sequence[RawLedger]) -> list[LedgerUnit]:
         """Decode consecutive ledgers to one unit each, up to the first that is bad.
@@ -106,22 +129,21 @@ def tick_unit(position: int) -> LedgerUnit:
     return LedgerUnit(TICK, position, True, position, position, {}, {}, {}, receipt, done=True)
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Last ledger read, and the cursor as it was seen then."""
-
-    position: int
-    cursor: int
-
-
 class _ReadFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
     """The reader; one key, so one place."""
 
-    PLACE = ReadModifyWriteStateSpec("place", PickleCoder())
+    PLACE = ReadModifyWriteStateSpec("place", KeptPlaceCoder())
 
     def __init__(self, reading: ContinuousReading) -> None:
         self._reading = reading
         self._engine: sa.Engine | None = None
+        self._next_look = 0.0
+        self._next_reading = 0.0
+        self._failed_in_a_row = 0
+
+    def setup(self) -> None:
+        if self._reading.engine is not None:
+            count_in_beam()
 
     def process(
         self,
@@ -129,16 +151,54 @@ class _ReadFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
         state: Any = beam.DoFn.StateParam(PLACE),  # noqa: B008  # Beam's way to declare state
     ) -> Iterator[LedgerUnit]:
         reading = self._reading
-        place = next_place(state.read(), keyed[1], self._cursor())
-        first = place.position + 1
-        most = wanted(place, reading.until)
-        raws = feed_of(reading.feed, reading.backend).take(first, most, BYTES_PER_TICK) if most > 0 else []
-        if raws:
-            units = reading.decode(raws)
-            yield from units
-            place = _Place(units[-1].last_ledger, place.cursor)
-        state.write(place)
+        if time.monotonic() < self._next_look:
+            return
+        kept = state.read()
+        if kept is not None:
+            require_same_maker(kept, reading.made_by)
+        try:
+            last = self._cursor()
+        except DatabaseError as error:
+            self._next_look = self._pause(error)
+            return
+        place = next_place(None if kept is None else kept.place, keyed[1], last, time.time())
+        try:
+            place, units = self._read(place)
+        except BackendError as error:
+            self._next_reading = self._pause(error)
+            units = []
+        yield from units
+        state.write(KeptPlace(place, reading.made_by))
         yield tick_unit(place.position)
+        if reading.engine is not None:
+            self._next_look = time.monotonic() + reading.engine.tick_seconds / 2
+
+    def _read(self, place: Place) -> tuple[Place, list[LedgerUnit]]:
+        reading = self._reading
+        most = wanted(place, reading.until)
+        if most == 0 or time.monotonic() < self._next_reading:
+            return place, []
+        raws = feed_of(reading.feed, reading.backend).take(place.position + 1, most, BYTES_PER_TICK)
+        self._failed_in_a_row = 0
+        if not raws:
+            return place, []
+        units = reading.decode(raws)
+        last = units[-1].last_ledger
+        return place.read_to(last, sum(len(raw.data) for raw in raws if raw.sequence <= last)), units
+
+    def _pause(self, error: BackendError | DatabaseError) -> float:
+        """Tells when to try again after trouble that may pass: later each time.
+
+        Raises:
+            BackendError: each tick is a run of the graph; whoever runs it is the one to wait.
+            DatabaseError: likewise.
+        """
+        if self._reading.engine is None:
+            raise error
+        self._failed_in_a_row += 1
+        pause = min(2.0 ** min(self._failed_in_a_row - 1, 10), _LONGEST_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311
+        _LOG.warning("Reader waits: %s", error, extra={"seconds": round(pause, 1)})
+        return time.monotonic() + pause
 
     def _cursor(self) -> int:
         if self._engine is None:
@@ -157,37 +217,6 @@ class _ReadFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
     def teardown(self) -> None:
         if self._engine is not None:
             self._engine.dispose()
-
-
-def next_place(former: _Place | None, hint: int, last_ledger: int) -> _Place:
-    """Tell where to go on reading.
-
-    Args:
-        former: where the reader was, None at its beginning.
-        hint: a ledger to go on after, or NO_POSITION.
-        last_ledger: the committed cursor.
-
-    Returns:
-        The former place, or the cursor if that has moved back below what was seen (a rebuild, a restored backup), or
-        at the beginning the hint, else the cursor.
-    """
-    if former is None:
-        return _Place(last_ledger if hint == NO_POSITION else hint, last_ledger)
-    if last_ledger < former.cursor:
-        return _Place(last_ledger, last_ledger)
-    return _Place(former.position, last_ledger)
-
-
-def wanted(place: _Place, until: int | None) -> int:
-    """Tell how many ledgers to read at a tick: none while too many are read and not committed by anybody.
-
-    Args:
-        place: where the reader is.
-        until: last ledger to read, or None.
-    """
-    ahead = max(place.position - place.cursor, 0)
-    most = min(LEDGERS_PER_TICK, LEDGERS_AHEAD - ahead)
-    return max(most if until is None else min(most, until - place.position), 0)
 
 
 class ReadLedgersContinuously(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
