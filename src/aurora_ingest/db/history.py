@@ -28,6 +28,7 @@ LEDGER_KEYS: Final[dict[str, tuple[str, int]]] = {
     "history_operations": ("id", _BY_ID),
     "history_contract_events": ("ledger_sequence", 0),
     "ledger_entry_changes": ("ledger_sequence", 0),
+    "order_book_levels": ("ledger_sequence", 0),
 }
 """Column by which the rows of a ledger are found in each history table, and by how many bits the ledger is shifted."""
 

@@ -15,13 +15,18 @@ from aurora_ingest import _kernel
 from aurora_ingest.db.engine import is_postgres
 from aurora_ingest.db.history_books import ingest_ledger_counts
 from aurora_ingest.db.history_tables import HISTORY_TABLES
+from aurora_ingest.db.order_book_tables import order_book_levels
 from aurora_ingest.db.tables import STATE_TABLES
 from aurora_ingest.errors import RowRejectedError
 
 COPY_ROWS: Final = 16_384
 COPY_BYTES: Final = 4 << 20
 """Most rows, and about the most bytes, of one piece of a COPY stream, so that memory does not follow the batch."""
-_TABLES: Final = {**STATE_TABLES, **HISTORY_TABLES, ingest_ledger_counts.name: ingest_ledger_counts}
+_TABLES: Final = {
+    **STATE_TABLES,
+    **HISTORY_TABLES,
+    **{table.name: table for table in (ingest_ledger_counts, order_book_levels)},
+}
 _INT64 = range(-(2**63), 2**63)
 _POSTGRES = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's dialects are untyped
 
