@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from aurora_ingest.db.history import COUNTS_SCHEMA, LEDGER_KEYS
-from aurora_ingest.db.quarantine import LEDGER, ROW, Quarantined, RefusedRow
+from aurora_ingest.db.quarantine import LEDGER, ROW, TRANSACTION, Quarantined, RefusedRow
 from aurora_ingest.errors import StateError
 from aurora_ingest.transforms.ledger_unit import LedgerUnit, batch_to_ipc
 from aurora_ingest.transforms.processors import TableSpec
@@ -28,6 +28,24 @@ REFUSED_SCHEMA: Final = pa.schema(
 )
 """Rows of REFUSED_LEDGERS."""
 
+REFUSED_TRANSACTIONS: Final = "refused_transactions"
+"""Name under which a slice or a ledger carries the transactions that did not decode in ledgers that did."""
+
+REFUSED_TRANSACTIONS_SCHEMA: Final = pa.schema(
+    [
+        pa.field("ledger_sequence", pa.int64(), nullable=False),
+        pa.field("application_order", pa.int64(), nullable=False),
+        pa.field("changes_lost", pa.bool_(), nullable=False),
+        pa.field("raw", pa.binary(), nullable=False),
+        pa.field("has_meta", pa.bool_(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+    ]
+)
+"""Rows of REFUSED_TRANSACTIONS; the first one of a ledger has its LedgerCloseMeta as ``raw``, the others nothing."""
+
+_OF_LEDGERS: Final = "history_ledgers"
+"""The table that needs nothing of a transaction that a damaged one cannot tell."""
+_OF_CHANGES: Final = "ledger_entry_changes"
 QUARANTINE_SCHEMA: Final = pa.schema(
     [
         pa.field("ledger_sequence", pa.int64(), nullable=False),
@@ -45,7 +63,8 @@ QUARANTINE_SCHEMA: Final = pa.schema(
 def ledger_counts(unit: LedgerUnit, spec: TableSpec, refused: Mapping[int, int] | None = None) -> pa.RecordBatch:
     """Return what became of each ledger's rows of one table.
 
-    Rows in are those that the kernel decoded; a ledger that did not decode counts as one row in, in quarantine.
+    Rows in are those that the kernel decoded; a ledger or a transaction that did not decode counts as one row in, in
+    quarantine.
 
     Args:
         unit: a slice with the table filled.
@@ -71,11 +90,12 @@ def ledger_counts(unit: LedgerUnit, spec: TableSpec, refused: Mapping[int, int] 
     if strangers:
         message = f"table {spec.name}: rows of ledger {min(strangers)}, which is not in the slice"
         raise StateError(message)
-    lost = dict.fromkeys(refused_ledgers(unit).column("ledger_sequence").to_pylist(), 1)
+    undecoded = refused_ledgers(unit).column("ledger_sequence").to_pylist()
+    lost = Counter([*undecoded, *refused_transactions(unit, spec.name).column("ledger_sequence").to_pylist()])
     # Per ledger, not per row: a slice has some dozens of them.
-    order = sorted([*ledgers, *lost])
-    rows_in = [came[ledger] + lost.get(ledger, 0) for ledger in order]
-    held = [refused.get(ledger, 0) + lost.get(ledger, 0) for ledger in order]
+    order = sorted([*ledgers, *undecoded])
+    rows_in = [came[ledger] + lost[ledger] for ledger in order]
+    held = [refused.get(ledger, 0) + lost[ledger] for ledger in order]
     out = [came_in - kept for came_in, kept in zip(rows_in, held, strict=True)]
     return pa.RecordBatch.from_arrays(
         [
@@ -108,12 +128,38 @@ def ledgers_of_rows(table: str, batch: pa.RecordBatch) -> pa.Array:
     return pc.shift_right(values, bits) if bits else values
 
 
-def quarantined_ledgers(unit: LedgerUnit, table: str) -> list[Quarantined]:
-    """Return the records that a table's quarantine gets for ledgers that did not decode."""
-    return [
+def refused_transactions(unit: LedgerUnit, table: str) -> pa.RecordBatch:
+    """Return the transactions that did not decode and whose rows a table lacks, REFUSED_TRANSACTIONS_SCHEMA.
+
+    A ledger has its row without them; changes have theirs unless they are what does not decode.
+    """
+    held = unit.decoded.get(REFUSED_TRANSACTIONS)
+    if held is None or table == _OF_LEDGERS:
+        return pa.RecordBatch.from_pylist([], REFUSED_TRANSACTIONS_SCHEMA)
+    return held.filter(held.column("changes_lost")) if table == _OF_CHANGES else held
+
+
+def quarantined_records(unit: LedgerUnit, table: str) -> list[Quarantined]:
+    """Return the records that a table's quarantine gets for ledgers and transactions that did not decode."""
+    records = [
         Quarantined(row["ledger_sequence"], table, LEDGER, 0, row["raw"], row["has_meta"], row["reason"])
         for row in refused_ledgers(unit).to_pylist()  # bad ledgers are few
     ]
+    raws = {row["ledger_sequence"]: row["raw"] for row in _refused_with_raw(unit)}
+    for row in refused_transactions(unit, table).to_pylist():
+        ledger = row["ledger_sequence"]
+        raw = raws.pop(ledger, b"")  # the first one of the table has it
+        place = row["application_order"]
+        records.append(Quarantined(ledger, table, TRANSACTION, place, raw, row["has_meta"], row["reason"]))
+    return records
+
+
+def _refused_with_raw(unit: LedgerUnit) -> list[dict[str, Any]]:
+    held = unit.decoded.get(REFUSED_TRANSACTIONS)
+    if held is None:
+        return []
+    rows: list[dict[str, Any]] = held.filter(pc.greater(pc.binary_length(held.column("raw")), 0)).to_pylist()
+    return rows
 
 
 def quarantined_rows(table: str, batch: pa.RecordBatch, refused: Iterable[RefusedRow]) -> list[Quarantined]:

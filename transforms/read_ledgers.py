@@ -18,7 +18,12 @@ from aurora_ingest.ledger_backend.meta_stream import MetaStream
 from aurora_ingest.network import Network
 from aurora_ingest.transforms import metrics
 from aurora_ingest.transforms.chunk_slices import named
-from aurora_ingest.transforms.ledger_counts import REFUSED_LEDGERS, REFUSED_SCHEMA
+from aurora_ingest.transforms.ledger_counts import (
+    REFUSED_LEDGERS,
+    REFUSED_SCHEMA,
+    REFUSED_TRANSACTIONS,
+    REFUSED_TRANSACTIONS_SCHEMA,
+)
 from aurora_ingest.transforms.ledger_unit import CHUNK, LedgerUnit, Receipt
 
 SLICE_BYTES: Final = 4 << 20
@@ -41,7 +46,7 @@ class LedgerReading:
         backend: the source.
         network: the network, whose id the transaction hashes are made with.
         columns: columns of the kernel's ledger tables that the processors read.
-        keep_going: ledgers that do not decode are passed on as refused instead of raising.
+        keep_going: ledgers and transactions that do not decode are passed on as refused instead of raising.
         slice_bytes: raw bytes at which a slice is full.
     """
 
@@ -170,7 +175,7 @@ class _Slices:
 
     def _push(self, raw: RawLedger) -> None:
         try:
-            sequence = self._decoder.push(raw.data, has_meta=raw.has_meta)
+            sequence = self._decoder.push(raw.data, has_meta=raw.has_meta, tolerant=self._reading.keep_going)
         except ValueError as error:
             if not self._reading.keep_going:
                 message = f"{raw.origin}: ledger {raw.sequence} does not decode: {error}"
@@ -190,6 +195,9 @@ class _Slices:
                 raise found[ledger]
         decoded = _without(decoded, found)
         self._refused.update({ledger: str(error) for ledger, error in found.items()})
+        transactions = [each for each in self._decoder.take_refused() if each[0] not in found]
+        if transactions:
+            decoded[REFUSED_TRANSACTIONS] = refused_transactions_batch(transactions, self._kept)
         if self._refused:
             decoded[REFUSED_LEDGERS] = self._refused_batch()
         unit = LedgerUnit(
@@ -224,6 +232,25 @@ class _Slices:
             for ledger in sorted(self._refused)
         ]
         return pa.RecordBatch.from_pylist(rows, REFUSED_SCHEMA)
+
+
+def refused_transactions_batch(
+    refused: Iterable[tuple[int, int, bool, str]], raws: Mapping[int, RawLedger | _Unreadable]
+) -> pa.RecordBatch:
+    """Return transactions that did not decode as rows of REFUSED_TRANSACTIONS_SCHEMA.
+
+    Args:
+        refused: what the kernel tells of them, ascending.
+        raws: their ledgers.
+    """
+    rows, seen = [], set[int]()
+    for ledger, order, changes_lost, reason in refused:
+        raw = raws[ledger]
+        data = b"" if ledger in seen else raw.data
+        seen.add(ledger)
+        rows.append((ledger, order, changes_lost, data, raw.has_meta, reason))
+    names = REFUSED_TRANSACTIONS_SCHEMA.names
+    return pa.RecordBatch.from_pylist([dict(zip(names, row, strict=True)) for row in rows], REFUSED_TRANSACTIONS_SCHEMA)
 
 
 def faults(ledgers: pa.RecordBatch, network: Network) -> dict[int, Exception]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from aurora_ingest.db import history, quarantine
-from aurora_ingest.db.quarantine import LEDGER, Quarantined
+from aurora_ingest.db.quarantine import LEDGER, TRANSACTION, Quarantined
 from aurora_ingest.ledger.ledger_range import LedgerRange
 from aurora_ingest.ledger_backend.backend import LedgerBackend, RawLedger
 from aurora_ingest.network import Network
+from aurora_ingest.object_store.local_store import LocalStore
 from aurora_ingest.transforms.chunk_slices import named
 from aurora_ingest.transforms.history_dataset import QUARANTINE, HistoryDataset
+from aurora_ingest.transforms.ledger_counts import quarantined_records
 from aurora_ingest.transforms.ledger_unit import LedgerUnit
 from aurora_ingest.transforms.partition_draft import PartitionDraft
 from aurora_ingest.transforms.processors import TableSpec, decoded_columns, history_by_table
@@ -23,6 +28,9 @@ from aurora_ingest.transforms.processors.processor import processed
 from aurora_ingest.transforms.read_ledgers import LedgerReading, read_chunks
 from aurora_ingest.transforms.row_group_file import read_between
 from aurora_ingest.transforms.write_history_sql import write_slice
+
+_DECODED_ANEW = (LEDGER, TRANSACTION)
+"""Kinds of records whose ledger is decoded again as a whole; rows are only written again."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,7 @@ class _HeldLedger:
         self.repeatable = True
         self.raw = raw
         self.tables = tables
+        self._left = 0
 
     def describe(self) -> str:
         return "the quarantine"
@@ -70,13 +79,18 @@ class _HeldLedger:
         yield from (raw for raw in (self.raw,) if raw.sequence >= first and not stop())
 
     def units(self, network: Network) -> Iterator[LedgerUnit]:
-        """Decodes the ledger and fills its tables; it comes back as refused if it still does not decode."""
+        """Decodes the ledger and fills its tables; what still does not decode comes back as refused."""
         reading = LedgerReading(self, network, decoded_columns(self.tables), keep_going=True)
         for unit in read_chunks(reading, [LedgerRange(self.raw.sequence, self.raw.sequence)]):
             filled = unit
             for spec in self.specs:
                 filled = processed(filled, spec)
+            self._left += sum(len(quarantined_records(filled, spec.name)) for spec in self.specs)
             yield filled
+
+    def outcome(self, records: Sequence[Quarantined]) -> Redriven:
+        """What became of the records, once the units are through."""
+        return Redriven(mended=max(len(records) - self._left, 0), stayed=self._left)
 
     @property
     def specs(self) -> tuple[TableSpec, ...]:
@@ -97,7 +111,8 @@ def redrive_database(
         network: the network that it holds.
         ledgers: only records of these.
         tables: only records of these history tables.
-        mended: where to read the ledgers anew whose bytes could not be read; without it they stay.
+        mended: where to read the ledgers anew; without it they are those in quarantine, and stay if their bytes could
+            not be read.
 
     Raises:
         MigrationError: the schema is not ours.
@@ -107,34 +122,29 @@ def redrive_database(
     target = history.HistoryTarget(tuple(tables), "quarantine", network.passphrase, keep_going=True)
     history.check(engine, ledgers, target)
     with engine.connect() as connection:
-        places = quarantine.places(connection, ledgers, LEDGER)
+        places = quarantine.places(connection, ledgers, *_DECODED_ANEW)
 
-    def held(ledger: int) -> Quarantined:
+    def held(ledger: int) -> list[Quarantined]:
         with engine.connect() as connection:
-            return next(
-                each
-                for each in quarantine.held(connection, LedgerRange(ledger, ledger))
-                if each.kind == LEDGER and each.table in tables
-            )
+            return list(quarantine.held(connection, LedgerRange(ledger, ledger)))
 
     done = Redriven(*history.mend_rows(engine, ledgers, target))
     for ledger, lacking in _of_tables(places, tables):
-        source = _source(held(ledger), lacking, mended)
+        records = _to_decode(held(ledger), lacking)
+        source = _source(records, lacking, mended)
         if source is None:
-            done += Redriven(stayed=len(lacking))
+            done += Redriven(stayed=len(records))
             continue
         chunk = source.available()
         with named(chunk):
             transaction = history.ChunkTransaction(engine, chunk, replace(target, tables=source.tables))
             try:
-                stays = 0
                 for unit in source.units(network):
                     write_slice(transaction, unit, source.specs)
-                    stays += "refused" in unit.decoded
                 transaction.commit_mended()
             finally:
                 transaction.close()
-        done += _outcome(source, stays=bool(stays))
+        done += source.outcome(records)
     return done
 
 
@@ -152,7 +162,8 @@ def redrive_dataset(
         network: the network that it holds.
         ledgers: only records of these.
         tables: only records of these history tables.
-        mended: where to read the ledgers anew whose bytes could not be read; without it they stay.
+        mended: where to read the ledgers anew; without it they are those in quarantine, and stay if their bytes could
+            not be read.
 
     Raises:
         NetworkMismatchError: the dataset holds another network.
@@ -160,29 +171,27 @@ def redrive_dataset(
     dataset.open()
     done = Redriven()
     for ledger, lacking in _of_tables(_places_in_files(dataset, ledgers, tables), tables):
-        source = _source(_held_in_file(dataset, lacking[0], ledger), lacking, mended)
+        records = _to_decode(_held_in_files(dataset, lacking, ledger), lacking)
+        source = _source(records, lacking, mended)
         if source is None:
-            done += Redriven(stayed=len(lacking))
+            done += Redriven(stayed=len(records))
             continue
         chunk = source.available()
         with named(chunk):
             draft = PartitionDraft(dataset, chunk, source.specs)
             try:
-                stays = 0
                 for unit in source.units(network):
                     draft.write(unit)
-                    stays += "refused" in unit.decoded
                 draft.publish(mended=True)
             finally:
                 draft.close()
-        done += _outcome(source, stays=bool(stays))
+        done += source.outcome(records)
     dataset.publish_manifest()
     return done
 
 
-def _outcome(source: _HeldLedger, *, stays: bool) -> Redriven:
-    count = len(source.tables)
-    return Redriven(stayed=count) if stays else Redriven(mended=count)
+def _to_decode(records: Iterable[Quarantined], tables: Sequence[str]) -> list[Quarantined]:
+    return [each for each in records if each.kind in _DECODED_ANEW and each.table in tables]
 
 
 def _of_tables(places: Mapping[int, tuple[str, ...]], tables: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
@@ -193,16 +202,18 @@ def _of_tables(places: Mapping[int, tuple[str, ...]], tables: Sequence[str]) -> 
             yield ledger, lacking
 
 
-def _source(record: Quarantined, tables: tuple[str, ...], mended: LedgerBackend | None) -> _HeldLedger | None:
-    """Returns the ledger of a record as a source of ledgers; None if its bytes are not there."""
-    ledger = record.ledger
-    if record.raw:
-        raw = RawLedger(ledger, record.raw, f"quarantine of ledger {ledger}", record.has_meta)
-    elif mended is not None:
+def _source(
+    records: Sequence[Quarantined], tables: tuple[str, ...], mended: LedgerBackend | None
+) -> _HeldLedger | None:
+    """Returns the ledger of some records as a source of ledgers; None if its bytes are not there."""
+    ledger = records[0].ledger
+    if mended is not None:
         (raw,) = mended.read(LedgerRange(ledger, ledger))
-    else:
+        return _HeldLedger(raw, tables)
+    whole = next((each for each in records if each.raw), None)
+    if whole is None:
         return None
-    return _HeldLedger(raw, tables)
+    return _HeldLedger(RawLedger(ledger, whole.raw, f"quarantine of ledger {ledger}", whole.has_meta), tables)
 
 
 def _places_in_files(
@@ -210,16 +221,36 @@ def _places_in_files(
 ) -> dict[int, tuple[str, ...]]:
     found: dict[int, tuple[str, ...]] = {}
     for table in tables:
-        for path in sorted((Path(dataset.root) / QUARANTINE).glob(f"*/{table}.parquet")):
-            for ledger in pq.read_table(path, columns=["ledger_sequence"]).column(0).to_pylist():  # bad ledgers are few
+        for name in dataset.store.folders(f"{QUARANTINE}/"):
+            path = f"{QUARANTINE}/{name}/{table}.parquet"
+            if dataset.store.size(path) is None:
+                continue
+            with _at_hand(dataset, path) as file:
+                sequences = pq.read_table(file, columns=["ledger_sequence"]).column(0)
+            for ledger in pc.unique(sequences).to_pylist():  # bad ledgers are few
                 if ledger in ledgers:
                     found[ledger] = (*found.get(ledger, ()), table)
     return found
 
 
-def _held_in_file(dataset: HistoryDataset, table: str, ledger: int) -> Quarantined:
-    partition = dataset.partition_of(LedgerRange(ledger, ledger))
-    path = Path(dataset.root) / QUARANTINE / dataset.name_of(partition) / f"{table}.parquet"
-    (row,) = (row for batch in read_between(path, "ledger_sequence", ledger, ledger) for row in batch.to_pylist())
+@contextmanager
+def _at_hand(dataset: HistoryDataset, path: str) -> Iterator[Path]:
+    """Gives a file of the dataset on this machine."""
+    if isinstance(dataset.store.plain, LocalStore):
+        yield dataset.store.plain.root / path
+        return
+    with tempfile.NamedTemporaryFile(prefix="aurora-quarantine-") as copy:
+        dataset.store.fetch(path, Path(copy.name))
+        yield Path(copy.name)
+
+
+def _held_in_files(dataset: HistoryDataset, tables: Sequence[str], ledger: int) -> list[Quarantined]:
+    partition = dataset.name_of(dataset.partition_of(LedgerRange(ledger, ledger)))
     names = ("ledger_sequence", "table_name", "kind", "position", "raw", "has_meta", "reason")
-    return Quarantined(*(row[name] for name in names))
+    found = []
+    for table in tables:
+        with _at_hand(dataset, f"{QUARANTINE}/{partition}/{table}.parquet") as file:
+            for batch in read_between(file, "ledger_sequence", ledger, ledger):
+                # Bad records are few.
+                found += [Quarantined(*(row[name] for name in names)) for row in batch.to_pylist()]
+    return found

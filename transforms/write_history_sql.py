@@ -12,7 +12,7 @@ from aurora_ingest.db.engine import connect
 from aurora_ingest.db.history import ChunkTransaction, HistoryTarget
 from aurora_ingest.transforms.chunk_slices import ChunkOrder, closed_at_the_end, named
 from aurora_ingest.transforms.history_dataset import QUARANTINE
-from aurora_ingest.transforms.ledger_counts import ledger_counts, quarantined_ledgers, quarantined_rows
+from aurora_ingest.transforms.ledger_counts import ledger_counts, quarantined_records, quarantined_rows
 from aurora_ingest.transforms.ledger_unit import LedgerUnit
 from aurora_ingest.transforms.processors import TableSpec
 
@@ -34,7 +34,7 @@ def write_slice(transaction: ChunkTransaction, unit: LedgerUnit, specs: Sequence
         refused = quarantined_rows(spec.name, batch, transaction.write(spec.name, batch))
         per_ledger = Counter(record.ledger for record in refused)
         transaction.write_counts(ledger_counts(unit, spec, per_ledger))
-        transaction.put_into_quarantine([*quarantined_ledgers(unit, spec.name), *refused])
+        transaction.put_into_quarantine([*quarantined_records(unit, spec.name), *refused])
 
 
 class _WriteChunkFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped

@@ -452,12 +452,14 @@ class LedgerDecoder:
         columns: Mapping[str, Sequence[str] | None] | None = None,
         max_depth: int = ...,
     ) -> LedgerDecoder: ...
-    def push(self, lcm: bytes, *, has_meta: bool = True) -> int:
+    def push(self, lcm: bytes, *, has_meta: bool = True, tolerant: bool = False) -> int:
         """Add the rows of one ledger; return its sequence.
 
         Args:
             lcm: the LedgerCloseMeta.
             has_meta: False when its source had no metas: their columns are null, there are no changes and no events.
+            tolerant: pass over a transaction with a wrong value if there is no doubt where the value ends (a bool, a
+                member of an enum, padding, a bound); it gets no rows and is told by `take_refused`.
 
         Raises:
             XdrError: the bytes are not exactly one LedgerCloseMeta (``record_index``: ledgers pushed before), or more
@@ -466,6 +468,14 @@ class LedgerDecoder:
 
     def take(self) -> dict[str, ArrowBatch]:
         """Return every table of the projection, empty ones too; all of them start anew."""
+
+    def take_refused(self) -> list[tuple[int, int, bool, str]]:
+        """Return what was passed over since the last call.
+
+        Returns:
+            ledger sequence, place in apply order from 1, whether its changes are lost as well (else they have their
+            rows), and what is wrong, of every transaction that got no rows.
+        """
 
     @property
     def ledgers(self) -> int: ...
@@ -719,6 +729,9 @@ class OrderBook:
         Raises:
             TimeoutError: the search took longer than ``seconds``.
         """
+
+    def fingerprint(self) -> bytes:
+        """Return 32 bytes that are the same for the same offers and pools, however they came here; no ledger is in it."""
 
     def levels(self, selling: str, buying: str, limit: int) -> list[tuple[int, int, int, int]]:
         """Return price n and d in lowest terms, stroops and number of offers of the cheapest prices of a pair."""

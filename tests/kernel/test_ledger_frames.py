@@ -129,7 +129,6 @@ def test_ledgers_that_the_decoder_will_check_are_only_cut(shared_data: Path) -> 
     streams: tuple[tuple[Any, bytes | bytearray], ...] = (
         ("framed", data[:4] + body),
         ("single", body),
-        ("batch", struct.pack(">III", 1410048, 1410048, 1) + body),
     )
     for framing, stream in streams:
         for step in (1000, 1 << 20):
@@ -138,9 +137,34 @@ def test_ledgers_that_the_decoder_will_check_are_only_cut(shared_data: Path) -> 
             assert found + frames.finish() == [(1410048, bytes(body))]
         with pytest.raises(XdrError):
             whole(bytes(stream), framing)
+    batch = LedgerFrames(framing="batch", compression="none", validate=False)
+    with pytest.raises(XdrError, match="truncated batch"):  # where its ledgers end only they tell
+        _ = batch.feed(struct.pack(">III", 1410048, 1410048, 1) + body), batch.finish()
     frames = LedgerFrames(framing="framed", compression="none", validate=False)
     assert frames.feed(data[: first - 1]) == []
     with pytest.raises(XdrError, match="truncated frame at byte 0"):
         frames.finish()
     with pytest.raises(XdrError, match="LedgerCloseMeta"):
         LedgerFrames(framing="framed", compression="none", validate=False).feed(b"\x80\0\0\x04\0\0\0\x07")
+
+
+def test_a_value_whose_end_is_clear_does_not_end_a_batch(shared_data: Path) -> None:
+    data = plain(shared_data / "public" / FRAMED)[:200_000]
+    data = data[: 4 + (struct.unpack_from(">I", data)[0] & 0x7FFFFFFF)]
+    (sequence, ledger), *_ = whole(data, "framed")
+    passed = 0
+    for place in range(0, len(ledger), 4):
+        changed = bytearray(ledger)
+        changed[place + 3] ^= 2
+        stream = struct.pack(">III", sequence, sequence, 1) + changed
+        frames = LedgerFrames(framing="batch", compression="none", validate=False)
+        try:
+            found = [*frames.feed(stream), *frames.finish()]
+        except XdrError:
+            continue
+        assert found == [(sequence, bytes(changed))]
+        try:
+            whole(stream, "batch")
+        except XdrError:
+            passed += 1
+    assert passed

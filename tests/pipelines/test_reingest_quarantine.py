@@ -13,13 +13,15 @@ import pyarrow.parquet as pq
 import pytest
 from make_lake import ledger_sequence_place
 
+import closed_network
+from aurora_ingest._kernel import LedgerDecoder
 from aurora_ingest.cli import run
 from aurora_ingest.db import history, quarantine
 from aurora_ingest.db.engine import connect, is_postgres, writing
 from aurora_ingest.db.history_tables import HISTORY_TABLES
 from aurora_ingest.errors import LedgerStreamError, RowRejectedError, StateError
 from aurora_ingest.ledger.ledger_range import LedgerRange
-from aurora_ingest.network import TESTNET
+from aurora_ingest.network import TESTNET, Network
 from reingesting import data_files, files, ledgers_of, migrated, reingest, tables
 
 _FIRST, _LAST = 1_410_048, 1_410_079
@@ -73,6 +75,31 @@ def _forge(lake: Path, ledger: int) -> bytes:
     batch[at + 8] ^= 1
     path.write_bytes(pa.Codec("zstd").compress(bytes(batch), asbytes=True))
     return bytes(batch[12:])
+
+
+def _spoilt(ledger: bytes, network: Network, *, changes: bool) -> tuple[bytes, int]:
+    """A ledger with one wrong value inside a transaction, whose end stays clear, and the transaction's place."""
+    for place in range(3, len(ledger), 4):
+        changed = ledger[:place] + bytes([ledger[place] ^ 2]) + ledger[place + 1 :]
+        decoder = LedgerDecoder(network_id=network.network_id)
+        try:
+            decoder.push(changed, tolerant=True)
+        except ValueError:
+            continue
+        unmatched = pa.record_batch(decoder.take()["ledgers"]).column("unmatched_transactions")[0].as_py()
+        refused = decoder.take_refused()
+        if not unmatched and [each[2] for each in refused] == [changes]:
+            return changed, refused[0][1]
+    raise AssertionError("no such value")
+
+
+def _spoil(lake: Path, ledger: int) -> int:
+    path = _file(lake, ledger)
+    with pa.input_stream(str(path), compression="zstd") as stream:
+        batch = stream.read()
+    changed, order = _spoilt(batch[12:], TESTNET, changes=False)
+    path.write_bytes(pa.Codec("zstd").compress(batch[:12] + changed, asbytes=True))
+    return order
 
 
 def _damage(lake: Path, ledger: int) -> None:
@@ -156,6 +183,80 @@ def test_a_ledger_that_contradicts_itself_is_kept_whole(
         "0 records left the quarantine, 10 stayed in it",
     )
     assert (tables(db_url), files(folder)) == before
+
+
+def test_a_transaction_that_does_not_decode_is_kept_alone(
+    lake: Path,
+    db_url: str,
+    clean: tuple[dict[str, str], dict[str, str]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder, whole, rows = tmp_path / "parquet", tmp_path / "whole", _counts(db_url)
+    shutil.copytree(lake, whole)
+    bad = {ledger: _spoil(lake, ledger) for ledger in (_FIRST, _BAD)}
+    with pytest.raises(StateError, match=rf"ledger {_BAD} does not decode: "):
+        reingest(TESTNET, lake, (_BAD, _LAST), db_url=db_url, chunk_ledgers=16)
+    for _ in range(2):
+        reingest(TESTNET, lake, (_FIRST, _LAST), db_url=db_url, parquet=folder, chunk_ledgers=16, keep_going=True)
+        assert ledgers_of(db_url) == list(range(_FIRST, _LAST + 1))
+        _assert_counts_fit_the_tables(db_url)
+    held = _held(db_url)
+    of_transactions = {"history_transactions", "history_operations", "history_contract_events"}
+    assert {each.table for each in held} == of_transactions  # changes that can be read are written
+    assert {(each.ledger, each.position, each.kind) for each in held} == {
+        (ledger, order, quarantine.TRANSACTION) for ledger, order in bad.items()
+    }
+    assert all(each.reason.startswith(f"transaction {bad[each.ledger]}: ") for each in held)
+    for ledger, order in bad.items():
+        came, out, kept = _counts(db_url)[ledger, "history_transactions"]
+        assert (came, kept) == (rows[ledger, "history_transactions"][0], 1)
+        assert out == came - 1
+        assert _orders(db_url, ledger) == [each for each in range(1, came + 1) if each != order]
+    before = tables(db_url), files(folder)
+    words = ("--db-url", db_url, "--parquet", folder)
+    assert _redrive(capsys, *words) == (1, "0 records left the quarantine, 12 stayed in it")
+    assert (tables(db_url), files(folder)) == before
+    only = ("--tables", "history_operations", "--from", _BAD, "--ledgers", f"file://{whole}")
+    assert _redrive(capsys, "--db-url", db_url, *only) == (0, "1 records left the quarantine, 0 stayed in it")
+    _assert_counts_fit_the_tables(db_url)
+    assert _redrive(capsys, *words, "--ledgers", f"file://{whole}") == (
+        0,
+        "11 records left the quarantine, 0 stayed in it",
+    )
+    _assert_counts_fit_the_tables(db_url)
+    assert (tables(db_url), data_files(folder)) == clean
+    assert not list((folder / "ingest_quarantine").glob("*/*.parquet"))
+
+
+def test_changes_that_do_not_decode_are_kept_with_their_transaction(tmp_path: Path) -> None:
+    url, network = migrated(f"sqlite:///{tmp_path}/history.db"), closed_network.NETWORK
+    ledgers = dict(closed_network.ledgers())
+    ledgers[70], order = _spoilt(ledgers[70], network, changes=True)
+    path = tmp_path / "spoilt.xdr"
+    path.write_bytes(b"".join((len(each) | 0x8000_0000).to_bytes(4, "big") + each for each in ledgers.values()))
+    reingest(network, path, (69, 71), db_url=url, keep_going=True)
+    held = _held(url)
+    assert {(each.ledger, each.position, each.kind) for each in held} == {(70, order, quarantine.TRANSACTION)}
+    assert {each.table for each in held} == {*HISTORY_TABLES} - {"history_ledgers"}
+    assert all(each.raw == ledgers[70] for each in held)
+    engine = connect(url)
+    with engine.connect() as connection:
+        query = "SELECT DISTINCT transaction_id FROM ledger_entry_changes WHERE ledger_sequence = 70"
+        orders = {each >> 12 & 0xFFFFF for each in connection.exec_driver_sql(query).scalars() if each is not None}
+    engine.dispose()
+    assert orders
+    assert order not in orders
+    assert _counts(url)[70, "ledger_entry_changes"][2] == 1
+
+
+def _orders(url: str, ledger: int) -> list[int]:
+    engine = connect(url)
+    with engine.connect() as connection:
+        query = f"SELECT application_order FROM history_transactions WHERE ledger_sequence = {ledger} ORDER BY 1"
+        found = list(connection.exec_driver_sql(query).scalars())
+    engine.dispose()
+    return found
 
 
 def test_what_was_refused_by_mistake_is_stored_by_a_redrive(

@@ -11,7 +11,7 @@ from aurora_ingest.transforms.ledger_counts import (
     REFUSED_LEDGERS,
     REFUSED_SCHEMA,
     ledger_counts,
-    quarantined_ledgers,
+    quarantined_records,
     quarantined_rows,
 )
 from aurora_ingest.transforms.ledger_unit import CHUNK, LedgerUnit, Receipt
@@ -92,7 +92,7 @@ def test_a_refused_row_knows_its_place_in_its_ledger() -> None:
 
 
 def test_a_refused_ledger_is_kept_for_each_table() -> None:
-    (record,) = quarantined_ledgers(_unit(_PLACES), "history_operations")
+    (record,) = quarantined_records(_unit(_PLACES), "history_operations")
     assert (record.ledger, record.kind, record.raw, record.has_meta) == (12, "ledger", b"raw", False)
     without = dataclasses.replace(_unit(_PLACES), decoded={})
-    assert quarantined_ledgers(without, "history_operations") == []
+    assert quarantined_records(without, "history_operations") == []

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::operation_row::of;
 use super::place::{Change, ChangeList, Phase, Span, array};
+use super::refusal::Refusals;
 use super::tables::Changes;
 use super::transaction_row::push_optional_account;
 use super::walk::{REMOVED, STATE, Walked};
@@ -30,10 +31,24 @@ pub struct ChangeRows {
 }
 
 impl ChangeRows {
-    /// Adds the rows of a ledger and returns their number.
-    pub fn push(&mut self, rows: &mut Changes, ledger: &[u8], sequence: u32, walked: &Walked) -> usize {
-        let mut index = 0;
+    /// Adds the rows of a ledger and returns their number; those of transactions whose changes are lost are counted in
+    /// `change_index`, but not added.
+    pub fn push(
+        &mut self,
+        rows: &mut Changes,
+        ledger: &[u8],
+        sequence: u32,
+        walked: &Walked,
+        refusals: &Refusals,
+    ) -> usize {
+        let (mut index, mut lost) = (0, 0);
         for list in walked.lists.iter().flatten() {
+            if refusals.has_no_changes(list.transaction) {
+                let changes = &walked.changes[of(list.changes)];
+                let count = changes.iter().filter(|change| change.kind != STATE).count();
+                (index, lost) = (index + count, lost + count);
+                continue;
+            }
             self.last = None;
             self.waiting.clear();
             for (place, change) in walked.changes[of(list.changes)].iter().enumerate() {
@@ -61,7 +76,7 @@ impl ChangeRows {
             rows.pre_xdr.push_null();
             index += 1;
         }
-        index
+        index - lost
     }
 
     fn remember(&mut self, ledger: &[u8], state: &Change) {

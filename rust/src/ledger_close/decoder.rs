@@ -9,6 +9,7 @@ use super::ledger_row;
 use super::matching::Matching;
 use super::operation_row;
 use super::payment::Payments;
+use super::refusal::{Refusals, RefusedTransaction};
 use super::tables::{Changes, ContractEvents, LedgerProjection, Ledgers, Operations, Table, Transactions};
 use super::transaction_row::{self, Setting};
 use super::walk::{Walk, Walked, Wanted};
@@ -27,6 +28,8 @@ pub struct LedgerDecoder {
     max_depth: u32,
     walked: Walked,
     matching: Matching,
+    refusals: Refusals,
+    refused: Vec<RefusedTransaction>,
     change_rows: ChangeRows,
     payments: Payments,
     ledgers: Option<Table<Ledgers>>,
@@ -58,6 +61,8 @@ impl LedgerDecoder {
             max_depth,
             walked: Walked::default(),
             matching: Matching::default(),
+            refusals: Refusals::default(),
+            refused: Vec::new(),
             change_rows: ChangeRows::default(),
             payments: Payments::new(network_id),
             ledgers: Table::new(0, projection),
@@ -78,23 +83,30 @@ impl LedgerDecoder {
     }
 
     /// Adds the rows of one ledger and returns its sequence; without metas (`has_meta` false) it has no changes and no
-    /// events, and the columns of metas are null.
+    /// events, and the columns of metas are null. If it is to be tolerant, a transaction with a wrong value that leaves
+    /// no doubt where it ends gets no rows, and is told by [`Self::take_refused`].
     ///
     /// # Errors
     /// The bytes are not exactly one `LedgerCloseMeta`, or too many were added since the last take; no row was added.
-    pub fn push(&mut self, ledger: &[u8], has_meta: bool) -> Result<u32, Fault> {
+    pub fn push(&mut self, ledger: &[u8], has_meta: bool, tolerant: bool) -> Result<u32, Fault> {
         self.check_room(ledger)?;
         let mut walk = Walk {
-            c: Cur::with_depth(ledger, self.max_depth),
+            c: Cur::with_depth(ledger, self.max_depth).tolerant(tolerant),
             wanted: Wanted {
                 changes: has_meta && self.changes.is_some(),
                 events: has_meta && (self.events.is_some() || self.needs_payments),
             },
             network_id: &self.network_id,
         };
-        self.walked.read(&mut walk).map_err(|reject| self.fault(&reject))?;
+        if let Err(reject) = self.walked.read(&mut walk) {
+            // What a tolerant cursor passed over before is where the trouble began.
+            let passed = self.walked.first_bad().or_else(|| walk.c.take_noted());
+            return Err(self.fault(&passed.unwrap_or(reject)));
+        }
         let header = Header::read(ledger, self.walked.header_entry).map_err(|reject| self.fault(&reject))?;
         self.matching.read(ledger, &self.walked);
+        self.refusals.read(&self.walked, &self.matching);
+        self.refused.extend(self.refusals.of(header.sequence));
         let setting = Setting {
             ledger,
             sequence: header.sequence,
@@ -119,16 +131,18 @@ impl LedgerDecoder {
         let mut events = walked.events.iter().peekable();
         for (at, (processed, envelope)) in walked.processed.iter().zip(&self.matching.envelopes).enumerate() {
             let order = at as u32 + 1;
+            let refused = self.refusals.has(order);
             let mut moved = false;
             while self.needs_payments
                 && let Some(event) = events.next_if(|event| event.transaction == order)
             {
                 moved = moved
                     || (event.operation > 0
+                        && !refused
                         && processed.is_successful()
                         && self.payments.is_payment(ledger, walked, event));
             }
-            let Some(envelope) = envelope.map(|at| &walked.envelopes[at as usize]) else {
+            let Some(envelope) = envelope.map(|at| &walked.envelopes[at as usize]).filter(|_| !refused) else {
                 continue;
             };
             if let Some(table) = &mut self.transactions {
@@ -148,12 +162,12 @@ impl LedgerDecoder {
         {
             let added = self
                 .change_rows
-                .push(&mut table.columns, ledger, setting.sequence, walked);
+                .push(&mut table.columns, ledger, setting.sequence, walked, &self.refusals);
             table.rows += added;
             rows += added;
         }
         if let Some(table) = &mut self.events {
-            let added = event_row::push(&mut table.columns, ledger, setting.sequence, walked);
+            let added = event_row::push(&mut table.columns, ledger, setting.sequence, walked, &self.refusals);
             table.rows += added;
             rows += added;
         }
@@ -170,6 +184,11 @@ impl LedgerDecoder {
         batches.extend(self.changes.as_mut().map(Table::take));
         batches.extend(self.events.as_mut().map(Table::take));
         batches
+    }
+
+    /// The transactions that got no rows since the last call.
+    pub fn take_refused(&mut self) -> Vec<RefusedTransaction> {
+        std::mem::take(&mut self.refused)
     }
 
     fn check_room(&self, ledger: &[u8]) -> Result<(), Fault> {

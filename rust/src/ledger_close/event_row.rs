@@ -2,15 +2,21 @@
 
 use super::operation_row::of;
 use super::place::{Event, array};
+use super::refusal::Refusals;
 use super::tables::ContractEvents;
 use super::walk::Walked;
 use crate::strkey::{self, Kind};
 
-/// Adds the rows of a ledger and returns their number.
-pub fn push(rows: &mut ContractEvents, ledger: &[u8], sequence: u32, walked: &Walked) -> usize {
+/// Adds the rows of a ledger but those of refused transactions, and returns their number.
+pub fn push(rows: &mut ContractEvents, ledger: &[u8], sequence: u32, walked: &Walked, refusals: &Refusals) -> usize {
     // Events of one contract stand together: its strkey is made once.
     let (mut last, mut strkey) = ([0; 32], strkey::encode32(Kind::Contract, &[0; 32]));
+    let mut added = 0;
     for event in &walked.events {
+        if refusals.has(event.transaction) {
+            continue;
+        }
+        added += 1;
         match event.contract {
             Some(at) => {
                 let contract = array(ledger, at);
@@ -23,7 +29,7 @@ pub fn push(rows: &mut ContractEvents, ledger: &[u8], sequence: u32, walked: &Wa
         }
         push_event(rows, ledger, sequence, walked, event);
     }
-    walked.events.len()
+    added
 }
 
 /// Adds all columns of an event but the contract's.

@@ -43,6 +43,27 @@ impl Matching {
             }
         }
         self.unmatched = (walked.envelopes.len() + walked.processed.len() - 2 * found) as u32;
+        if self.unmatched > 0 && !walked.bad_envelopes.is_empty() {
+            self.match_bad(walked);
+        }
+    }
+
+    /// Gives bad envelopes, whose bytes no longer have their hash, to the results that are left, if these are as many.
+    fn match_bad(&mut self, walked: &Walked) {
+        let mut taken = vec![false; walked.envelopes.len()];
+        for at in self.envelopes.iter().flatten() {
+            taken[*at as usize] = true;
+        }
+        let bad = walked.bad_envelopes.iter().map(|(at, _)| *at);
+        let left: Vec<u32> = bad.filter(|at| !taken[*at as usize]).collect();
+        if self.unmatched as usize != 2 * left.len() {
+            return;
+        }
+        let lonely = self.envelopes.iter_mut().filter(|envelope| envelope.is_none());
+        for (envelope, at) in lonely.zip(left) {
+            *envelope = Some(at);
+        }
+        self.unmatched = 0;
     }
 
     /// The first envelope with this hash that belongs to no result yet.

@@ -14,6 +14,7 @@ mod matching;
 mod operation_row;
 mod payment;
 mod place;
+pub mod refusal;
 pub mod stream;
 pub mod tables;
 mod transaction_row;

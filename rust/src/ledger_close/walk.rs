@@ -6,7 +6,7 @@ use crate::xdr::generated::{
     skip_ExtensionPoint, skip_LedgerEntry, skip_LedgerEntryChanges, skip_LedgerHeaderHistoryEntry, skip_LedgerKey,
     skip_LedgerUpgrade, skip_SCPHistoryEntry, skip_TransactionMeta,
 };
-use crate::xdr::{Cur, X};
+use crate::xdr::{Cur, X, XdrReject};
 
 /// What is wanted from a ledger besides its envelopes and results.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +44,23 @@ pub struct Walked {
     pub topics: Vec<Span>,
     pub live_soroban_state_size: Option<u64>,
     pub evicted: Vec<Span>,
+    /// What a tolerant cursor passed over, by number of the envelope.
+    pub bad_envelopes: Vec<(u32, XdrReject)>,
+    /// What it passed over in results and metas.
+    pub bad_processed: Vec<BadProcessed>,
+    /// Whether some of that, in the transaction that is walked, lies in its changes.
+    changes_lost: bool,
+}
+
+/// A transaction whose result or metas hold a wrong value that could be passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadProcessed {
+    /// Place in apply order, from 1.
+    pub order: u32,
+    /// The first wrong value.
+    pub reject: XdrReject,
+    /// Whether a change of an entry holds one.
+    pub changes_lost: bool,
 }
 
 /// Numbers of the vectors in [`Walked::lists`].
@@ -73,9 +90,11 @@ impl Walked {
         self.events.clear();
         self.topics.clear();
         self.evicted.clear();
+        self.bad_envelopes.clear();
+        self.bad_processed.clear();
     }
 
-    /// Walks a whole `LedgerCloseMeta`.
+    /// Walks a whole `LedgerCloseMeta`; a tolerant cursor may pass over wrong values inside of transactions only.
     ///
     /// # Errors
     /// The bytes are not exactly one `LedgerCloseMeta`.
@@ -123,15 +142,27 @@ impl Walked {
                 self.evicted.push(Span::new(at, w.c.pos));
             }
         }
+        w.c.nothing_noted()?;
         if self.version == 1 {
             for _ in 0..w.c.length(u32::MAX, 20, "LedgerCloseMetaV1.unused")? {
                 skip_LedgerEntry(&mut w.c)?;
             }
         }
+        w.c.nothing_noted()?;
         w.c.end("LedgerCloseMeta")
     }
 
+    /// The first wrong value that was passed over inside of a transaction.
+    #[must_use]
+    pub fn first_bad(&self) -> Option<XdrReject> {
+        let envelopes = self.bad_envelopes.iter().map(|(_, reject)| *reject);
+        let processed = self.bad_processed.iter().map(|bad| bad.reject);
+        envelopes.chain(processed).min_by_key(|reject| reject.pos)
+    }
+
     fn processing(&mut self, w: &mut Walk<'_>, order: u32) -> X<()> {
+        w.c.nothing_noted()?;
+        self.changes_lost = false;
         if self.version == 2 {
             skip_ExtensionPoint(&mut w.c)?;
         }
@@ -147,6 +178,13 @@ impl Walked {
         if self.version == 2 {
             processed.post_fee_changes = Some(self.change_list(w, Phase::PostApply, order, 0, 0)?);
         }
+        if let Some(reject) = w.c.take_noted() {
+            self.bad_processed.push(BadProcessed {
+                order,
+                reject,
+                changes_lost: self.changes_lost,
+            });
+        }
         self.processed.push(processed);
         Ok(())
     }
@@ -161,6 +199,7 @@ impl Walked {
         upgrade: u32,
     ) -> X<Span> {
         let at = w.c.pos;
+        let notes = w.c.notes();
         if w.wanted.changes {
             let first = self.changes.len() as u32;
             for _ in 0..w.c.length(u32::MAX, 12, "LedgerEntryChanges")? {
@@ -186,6 +225,7 @@ impl Walked {
         } else {
             skip_LedgerEntryChanges(&mut w.c)?;
         }
+        self.changes_lost |= w.c.notes() > notes;
         Ok(Span::new(at, w.c.pos))
     }
 }

@@ -58,7 +58,11 @@ impl Walked {
 
     fn envelopes(&mut self, w: &mut Walk<'_>, what: &'static str) -> X<()> {
         for _ in 0..w.c.length(u32::MAX, ENVELOPE, what)? {
+            w.c.nothing_noted()?;
             let envelope = self.envelope(w)?;
+            if let Some(reject) = w.c.take_noted() {
+                self.bad_envelopes.push((self.envelopes.len() as u32, reject));
+            }
             self.envelopes.push(envelope);
         }
         Ok(())

@@ -30,8 +30,8 @@ impl LedgerDecoder {
         })
     }
 
-    #[pyo3(signature = (lcm, *, has_meta=true))]
-    fn push(&mut self, py: Python<'_>, lcm: &[u8], has_meta: bool) -> PyResult<u32> {
+    #[pyo3(signature = (lcm, *, has_meta=true, tolerant=false))]
+    fn push(&mut self, py: Python<'_>, lcm: &[u8], has_meta: bool, tolerant: bool) -> PyResult<u32> {
         if self.broken {
             return Err(PyRuntimeError::new_err(
                 "this object broke in an earlier call and cannot be used; make a new one",
@@ -39,7 +39,7 @@ impl LedgerDecoder {
         }
         self.broken = true;
         let decoder = &mut self.decoder;
-        let pushed = py.detach(|| decoder.push(lcm, has_meta));
+        let pushed = py.detach(|| decoder.push(lcm, has_meta, tolerant));
         self.broken = false;
         pushed.map_err(|fault| raise(py, &fault))
     }
@@ -51,6 +51,14 @@ impl LedgerDecoder {
             taken.set_item(table, Bound::new(py, ArrowBatch::new(batch))?)?;
         }
         Ok(taken)
+    }
+
+    /// Ledger, order, whether its changes are lost, and the reason, of every transaction that got no rows.
+    fn take_refused(&mut self) -> Vec<(u32, u32, bool, String)> {
+        let refused = self.decoder.take_refused().into_iter();
+        refused
+            .map(|each| (each.ledger_sequence, each.order, each.changes_lost, each.reason))
+            .collect()
     }
 
     #[getter]

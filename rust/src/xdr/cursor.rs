@@ -1,5 +1,6 @@
 //! A strict, borrowed cursor over XDR bytes: every read checks bounds, padding and ranges, and allocates nothing.
 
+use std::cell::Cell;
 use std::fmt;
 
 /// Levels of recursive values that are followed when the caller names no limit.
@@ -83,6 +84,12 @@ pub struct Cur<'a> {
     pub pos: usize,
     /// Levels of recursive values that may still be entered.
     pub depth: u32,
+    /// Whether values that are wrong, but leave no doubt where they end, are noted and passed over.
+    tolerant: bool,
+    /// The first of them since the last question.
+    noted: Cell<Option<XdrReject>>,
+    /// How many of them there were since the start.
+    notes: Cell<u32>,
 }
 
 impl<'a> Cur<'a> {
@@ -101,7 +108,58 @@ impl<'a> Cur<'a> {
             buf,
             pos: 0,
             depth: depth.min(MAX_DEPTH),
+            tolerant: false,
+            noted: Cell::new(None),
+            notes: Cell::new(0),
         }
+    }
+
+    /// The same cursor, which passes over wrong values as long as it is clear where they end: bools, members of enums,
+    /// padding and bounds of lengths. The first of them is kept for [`Self::take_noted`].
+    #[must_use]
+    pub fn tolerant(mut self, tolerant: bool) -> Self {
+        self.tolerant = tolerant;
+        self
+    }
+
+    /// What a tolerant cursor passed over first since the last call.
+    #[inline(always)]
+    #[must_use]
+    pub fn take_noted(&self) -> Option<XdrReject> {
+        if self.tolerant { self.noted.take() } else { None }
+    }
+
+    /// How many wrong values were passed over since the start.
+    #[inline(always)]
+    #[must_use]
+    pub fn notes(&self) -> u32 {
+        self.notes.get()
+    }
+
+    /// Requires that nothing was passed over since the last call of [`Self::take_noted`].
+    ///
+    /// # Errors
+    /// What was.
+    #[inline(always)]
+    pub fn nothing_noted(&self) -> X<()> {
+        match self.take_noted() {
+            Some(reject) => Err(reject),
+            None => Ok(()),
+        }
+    }
+
+    /// Passes over a wrong value, or rejects it.
+    #[cold]
+    fn note(&self, fault: XdrFault, what: &'static str, pos: usize) -> X<()> {
+        let reject = self.reject(fault, what, pos);
+        if !self.tolerant {
+            return Err(reject);
+        }
+        self.notes.set(self.notes.get().saturating_add(1));
+        if self.noted.get().is_none() {
+            self.noted.set(Some(reject));
+        }
+        Ok(())
     }
 
     /// Bytes that are left.
@@ -145,7 +203,11 @@ impl<'a> Cur<'a> {
     /// `BadEnum`.
     #[inline(always)]
     pub fn member(&self, is_member: bool, what: &'static str) -> X<()> {
-        if is_member { Ok(()) } else { Err(self.bad_enum(what)) }
+        if is_member {
+            Ok(())
+        } else {
+            self.note(XdrFault::BadEnum, what, self.pos - 4)
+        }
     }
 
     /// Reads `n` bytes as they are, without padding.
@@ -250,7 +312,7 @@ impl<'a> Cur<'a> {
         match self.word(what)? {
             0 => Ok(false),
             1 => Ok(true),
-            _ => Err(self.reject(XdrFault::BadBool, what, self.pos - 4)),
+            _ => self.note(XdrFault::BadBool, what, self.pos - 4).map(|()| true),
         }
     }
 
@@ -305,7 +367,7 @@ impl<'a> Cur<'a> {
         self.pos = start + n + fill;
         let (content, padding) = self.buf[start..self.pos].split_at(n);
         if padding.iter().any(|&byte| byte != 0) {
-            return Err(self.reject(XdrFault::BadPadding, what, start + n));
+            self.note(XdrFault::BadPadding, what, start + n)?;
         }
         Ok(content)
     }
@@ -318,7 +380,7 @@ impl<'a> Cur<'a> {
     pub fn bytes(&mut self, max: u32, what: &'static str) -> X<&'a [u8]> {
         let length = self.word(what)?;
         if length > max {
-            return Err(self.reject(XdrFault::TooLong, what, self.pos - 4));
+            self.note(XdrFault::TooLong, what, self.pos - 4)?;
         }
         self.padded(length as usize, what)
     }
@@ -333,7 +395,7 @@ impl<'a> Cur<'a> {
     pub fn length(&mut self, max: u32, smallest: usize, what: &'static str) -> X<usize> {
         let length = self.word(what)?;
         if length > max {
-            return Err(self.reject(XdrFault::TooLong, what, self.pos - 4));
+            self.note(XdrFault::TooLong, what, self.pos - 4)?;
         }
         let length = length as usize;
         if length > self.remaining() / smallest {
@@ -476,6 +538,21 @@ mod tests {
         c.leave();
         assert_eq!(c.enter("a"), Ok(()));
         assert_eq!(Cur::with_depth(&[], u32::MAX).depth, MAX_DEPTH);
+    }
+
+    #[test]
+    fn a_tolerant_cursor_passes_over_values_whose_end_is_clear() {
+        let mut c = Cur::new(b"\0\0\0\x02ab\0\x01\0\0\0\x05\0\0\0\x09\xff\xff\xff\xff").tolerant(true);
+        assert_eq!(c.bytes(1, "text"), Ok(&b"ab"[..]));
+        let noted = c.take_noted().unwrap();
+        assert_eq!((noted.fault, noted.pos), (XdrFault::TooLong, 0));
+        assert_eq!((c.take_noted(), c.notes()), (None, 1));
+        assert_eq!(c.flag("flag"), Ok(true));
+        let kind = c.word("kind").unwrap();
+        assert_eq!(c.member(kind < 9, "kind"), Ok(()));
+        assert_eq!(fault(c.nothing_noted()), (XdrFault::BadBool, 8));
+        assert_eq!(c.nothing_noted(), Ok(()));
+        assert_eq!(fault(c.bytes(9, "cut off")), (XdrFault::Truncated, 20));
     }
 
     #[test]

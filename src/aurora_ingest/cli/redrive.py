@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     envvar="AURORA_LEDGERS",
     metavar="URL",
     show_envvar=True,
-    help="Where to read ledgers anew whose bytes were damaged, as for reingest-range; without it they stay.",
+    help="Where to read the ledgers anew, as for reingest-range; without it those in quarantine are decoded again.",
 )
 @click.option(
     "--from",
@@ -81,7 +81,7 @@ def redrive_command(
     tables: tuple[str, ...] | None,
     as_json: bool,
 ) -> None:
-    """Try again what is in quarantine: ledgers that did not decode and rows that the database refused.
+    """Try again what is in quarantine: ledgers and transactions that did not decode, rows that the database refused.
 
     What can be stored now moves into its tables, ledger by ledger, with counts and receipts; the rest stays. Exit code
     1 when anything stays.

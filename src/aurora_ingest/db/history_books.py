@@ -34,7 +34,8 @@ ingest_ledger_counts: Final = sa.Table(
     Column("quarantined", BigInteger(), nullable=False),
     sa.PrimaryKeyConstraint("ledger_sequence", "table_name"),
 )
-"""Rows in = rows out + quarantined, for every ledger and table; a ledger that does not decode counts as one row in."""
+"""Rows in = rows out + quarantined, for every ledger and table; what does not decode, a ledger or a transaction, counts
+as one row in."""
 
 ingest_quarantine: Final = sa.Table(
     "ingest_quarantine",
@@ -48,7 +49,8 @@ ingest_quarantine: Final = sa.Table(
     Column("reason", Text(), nullable=False),
     sa.PrimaryKeyConstraint("ledger_sequence", "table_name", "kind", "position"),
 )
-"""What was refused. Kind `ledger`: raw is the LedgerCloseMeta; kind `row`: an Arrow IPC stream of the one row."""
+"""What was refused. Kind `ledger`: raw is the LedgerCloseMeta; kind `transaction`: the same, with the first one of a
+ledger only, and position is its place in apply order; kind `row`: an Arrow IPC stream of the one row."""
 
 ingest_live: Final = sa.Table(
     "ingest_live",

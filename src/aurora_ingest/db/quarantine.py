@@ -18,6 +18,7 @@ from aurora_ingest.errors import RowRejectedError
 from aurora_ingest.ledger.ledger_range import LedgerRange
 
 LEDGER: Final = "ledger"
+TRANSACTION: Final = "transaction"
 ROW: Final = "row"
 _CLASSES_OF_ROWS: Final = ("22", "23", "54", "P0")
 """SQLSTATE classes that a row causes: data, integrity, a limit such as an index entry's size, a trigger's own error."""
@@ -38,9 +39,11 @@ class Quarantined:
     Attributes:
         ledger: ledger it belongs to.
         table: table it was meant for.
-        kind: ``ledger`` or ``row``.
-        position: number of the row among the table's rows of its ledger, from 0; 0 for a ledger.
-        raw: the LedgerCloseMeta, or an Arrow IPC stream with the one row.
+        kind: ``ledger``, ``transaction`` or ``row``.
+        position: number of the row among the table's rows of its ledger, from 0; place of a transaction in apply
+            order, from 1; 0 for a ledger.
+        raw: the LedgerCloseMeta, or an Arrow IPC stream with the one row. Of several transactions of one ledger the
+            first one has it, the others nothing.
         has_meta: False if the ledger came from a source without transaction metas.
         reason: why it was refused.
     """
@@ -147,18 +150,18 @@ def row_of(record: Quarantined) -> pa.RecordBatch:
         return reader.read_next_batch()
 
 
-def places(connection: sa.Connection, ledgers: LedgerRange, kind: str) -> dict[int, tuple[str, ...]]:
+def places(connection: sa.Connection, ledgers: LedgerRange, *kinds: str) -> dict[int, tuple[str, ...]]:
     """Returns which tables have something in quarantine, by ledger, ascending; what it is stays in the database.
 
     Args:
         connection: in a transaction.
         ledgers: only these.
-        kind: LEDGER or ROW.
+        kinds: LEDGER, TRANSACTION or ROW.
     """
     columns = ingest_quarantine.c
     query = (
         sa.select(columns.ledger_sequence, columns.table_name)
-        .where(columns.ledger_sequence.between(ledgers.first, ledgers.last), columns.kind == kind)
+        .where(columns.ledger_sequence.between(ledgers.first, ledgers.last), columns.kind.in_(kinds))
         .distinct()
         .order_by(columns.ledger_sequence, columns.table_name)
     )

@@ -58,10 +58,10 @@ class FrameReader:
     ) -> None:
         self._path = path
         self._base = base
-        # Between frames a damaged ledger is left to whoever decodes it, and can be told, or put aside, as one ledger. A
-        # batch has no frames: only by checking its ledgers wholly is it known where one ends.
+        # A damaged ledger is left to whoever decodes it, and can be told, or put aside, as one ledger or transaction. A
+        # batch has no frames: its ledgers are walked as far as it takes to know where one ends.
         self._frames = _kernel.LedgerFrames(
-            framing=framing, compression=compression, max_inflated=max_inflated, validate=framing == "batch"
+            framing=framing, compression=compression, max_inflated=max_inflated, validate=False
         )
 
     def feed(self, chunk: bytes) -> list[tuple[int, bytes]]:
