@@ -216,6 +216,16 @@ impl Graph {
         self.pools.len()
     }
 
+    /// All pairs, those without offers and pool too.
+    pub fn pairs(&self) -> &[Pair] {
+        &self.pairs
+    }
+
+    /// All pools with reserves: id and assets.
+    pub fn pools(&self) -> impl Iterator<Item = (&str, (u32, u32))> {
+        self.pools.iter().map(|(id, &assets)| (id.as_str(), assets))
+    }
+
     /// The pair with this number.
     pub fn pair(&self, number: u32) -> &Pair {
         &self.pairs[number as usize]

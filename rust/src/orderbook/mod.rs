@@ -4,6 +4,7 @@
 
 pub mod byte_form;
 pub mod exchange;
+pub mod fingerprint;
 pub mod graph;
 pub mod level_rows;
 pub mod levels;

@@ -8,8 +8,10 @@ use arrow_array::{Array, Int32Array, Int64Array, RecordBatch, StringArray};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyTimeoutError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 use super::arrow::{import_array, import_batch};
+use crate::orderbook::fingerprint::fingerprint;
 use crate::orderbook::graph::{Graph, Offer};
 use crate::orderbook::search::{End, Query, all_paths, best_paths};
 use crate::orderbook::walk::Direction;
@@ -298,6 +300,11 @@ impl OrderBook {
             (found.amount, names.collect())
         };
         Ok(found.into_iter().map(named).collect())
+    }
+
+    fn fingerprint<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let graph = &self.graph;
+        PyBytes::new(py, &py.detach(|| fingerprint(graph)))
     }
 
     /// Price n, price d, stroops and number of offers of the cheapest prices of a pair.

@@ -44,7 +44,7 @@ def note_sent(connection: sa.Connection, ledger: int, keys: dict[str, tuple[str,
             name, column = keys[table]
             parts.append(f'SELECT {ledger:d}, \'{kind}\', "{key}"::text FROM "{name}" WHERE {column} = {ledger:d}')  # noqa: S608 - names are ours
     connection.exec_driver_sql(
-        f"INSERT INTO order_book_removals (ledger, kind, id) {' UNION ALL '.join(parts)} ON CONFLICT DO NOTHING"  # noqa: S608
+        f"INSERT INTO order_book_removals (ledger, kind, id) {' UNION ALL '.join(parts)} ON CONFLICT DO NOTHING"
     )
     _forget_old(connection, ledger)
 

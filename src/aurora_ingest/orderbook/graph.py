@@ -128,6 +128,10 @@ class OrderBookGraph:
         except _kernel.OrderBookError as error:
             raise StateError(f"order book: {error}") from error
 
+    def fingerprint(self) -> bytes:
+        """Return 32 bytes that are the same for the same offers and pools, however they came into the graph."""
+        return self._book.fingerprint()
+
     def levels(self, selling: Asset, buying: Asset, limit: int = 20) -> tuple[Level, ...]:
         """The cheapest prices at which one asset is sold for another, cheapest first.
 
