@@ -70,9 +70,7 @@ def missing_indexes(connection: sa.Connection, build_id: str, table: str) -> lis
     for each in sorted(source.indexes, key=lambda each: str(each.name)):
         staged_name = _index_name(build_id, str(each.name))
         if staged_name not in there:
-            some = each.dialect_options["postgresql"]["where"]
-            where = "" if some is None else f" WHERE {some}"
-            statements.append(f'CREATE INDEX "{staged_name}" ON "{staged}" ({_columns(each.columns)}){where}')
+            statements.append(_index_statement(each, staged, staged_name))
     user_made = carry.user_indexes(connection, build_id, table, staged)
     return statements + [each.statement for each in user_made if each.staged_name not in there]
 
@@ -129,6 +127,15 @@ def _run(connection: sa.Connection, statement: str) -> None:
 
 def _index_name(build_id: str, index_name: str) -> str:
     return f"build_{build_id[:8]}_{index_name}"
+
+
+def _index_statement(index: sa.Index, staged: str, staged_name: str) -> str:
+    """Returns the statement that makes an index like one of a visible table on its staging table."""
+    options = index.dialect_options["postgresql"]
+    using = f" USING {options['using']}" if options["using"] else ""
+    columns = ", ".join(f'"{each.key}" {options["ops"].get(each.key, "")}'.rstrip() for each in index.columns)
+    where = "" if options["where"] is None else f" WHERE {options['where']}"
+    return f'CREATE INDEX "{staged_name}" ON "{staged}"{using} ({columns}){where}'
 
 
 def _columns(columns: Iterable[sa.ColumnElement[object]]) -> str:

@@ -72,7 +72,7 @@ accounts = sa.Table(
     *(_may(name, Integer()) for name in ("num_sponsored", "num_sponsoring", "sequence_ledger")),
     _may("sequence_time", BigInteger()),
     _may("home_domain_bytes", LargeBinary()),
-    _of_few("accounts_by_sponsor", "sponsor"),
+    _of_few("accounts_by_sponsor", "sponsor", "account_id"),
     _of_named("accounts_by_home_domain", "home_domain"),
 )
 accounts_signers = sa.Table(
@@ -84,7 +84,7 @@ accounts_signers = sa.Table(
     _sought("sponsor", Text(), nullable=True),
     sa.PrimaryKeyConstraint("signer", "account_id"),
     Index("accounts_signers_by_account", "account_id"),
-    _of_few("accounts_signers_by_sponsor", "sponsor"),
+    _of_few("accounts_signers_by_sponsor", "sponsor", "account_id"),
 )
 accounts_data = sa.Table(
     "accounts_data",
@@ -97,7 +97,7 @@ accounts_data = sa.Table(
     _sought("sponsor", Text(), nullable=True),
     _may("name_bytes", LargeBinary()),
     Index("accounts_data_account_id_name", "account_id", "name"),
-    _of_few("accounts_data_by_sponsor", "sponsor"),
+    _of_few("accounts_data_by_sponsor", "sponsor", "account_id"),
 )
 trust_lines = sa.Table(
     "trust_lines",
@@ -116,9 +116,9 @@ trust_lines = sa.Table(
     _sought("sponsor", Text(), nullable=True),
     _sought("liquidity_pool_id", Text(), nullable=True),
     Index("trust_lines_by_account_id", "account_id"),
-    Index("trust_lines_by_asset", "asset_issuer", "asset_code", "asset_type"),
-    _of_few("trust_lines_by_sponsor", "sponsor"),
-    _of_few("trust_lines_by_liquidity_pool_id", "liquidity_pool_id"),
+    Index("trust_lines_by_asset", "asset_issuer", "asset_code", "asset_type", "account_id"),
+    _of_few("trust_lines_by_sponsor", "sponsor", "account_id"),
+    _of_few("trust_lines_by_liquidity_pool_id", "liquidity_pool_id", "account_id"),
 )
 offers = sa.Table(
     "offers",
@@ -135,11 +135,12 @@ offers = sa.Table(
     _need("last_modified_ledger", Integer()),
     _may("deleted", Boolean()),
     _sought("sponsor", Text(), nullable=True),
-    Index("offers_by_seller", "seller_id"),
+    Index("offers_by_seller", "seller_id", "offer_id"),
     Index("offers_by_price", "selling_asset", "buying_asset", "price", "offer_id"),
-    Index("offers_by_buying_asset", "buying_asset"),
+    Index("offers_by_selling_asset", "selling_asset", "offer_id"),
+    Index("offers_by_buying_asset", "buying_asset", "offer_id"),
     Index("offers_by_last_modified_ledger", "last_modified_ledger"),
-    _of_few("offers_by_sponsor", "sponsor"),
+    _of_few("offers_by_sponsor", "sponsor", "offer_id"),
 )
 claimable_balances = sa.Table(
     "claimable_balances",
@@ -152,7 +153,8 @@ claimable_balances = sa.Table(
     _need("last_modified_ledger", Integer()),
     _need("flags", Integer()),
     _need("predicates", _JSON),
-    Index("claimable_balances_by_asset", "asset"),
+    Index("claimable_balances_by_ledger", "last_modified_ledger", "id"),
+    Index("claimable_balances_by_asset", "asset", "last_modified_ledger", "id"),
     _of_few("claimable_balances_by_sponsor_and_ledger", "sponsor", "last_modified_ledger", "id"),
 )
 claimable_balance_claimants = sa.Table(
@@ -176,6 +178,12 @@ liquidity_pools = sa.Table(
     _need("last_modified_ledger", Integer()),
     _need("deleted", Boolean()),
     Index("liquidity_pools_by_ledger", "last_modified_ledger"),
+    Index(
+        "liquidity_pools_by_reserves",
+        "asset_reserves",
+        postgresql_using="gin",
+        postgresql_ops={"asset_reserves": "jsonb_path_ops"},
+    ),
 )
 exp_asset_stats = sa.Table(
     "exp_asset_stats",
@@ -186,7 +194,7 @@ exp_asset_stats = sa.Table(
     _need("accounts", _JSON),
     _need("balances", _JSON),
     sa.PrimaryKeyConstraint("asset_code", "asset_issuer", "asset_type"),
-    Index("exp_asset_stats_by_issuer", "asset_issuer"),
+    Index("exp_asset_stats_by_issuer", "asset_issuer", "asset_code"),
 )
 contract_asset_stats = sa.Table("contract_asset_stats", METADATA, _hash("contract_id"), _need("stat", _JSON))
 contract_asset_balances = sa.Table(
@@ -208,6 +216,8 @@ asset_contracts = sa.Table(
     _sought("asset_issuer", String(56)),
     _need("expiration_ledger", Integer()),
     Index("asset_contracts_by_contract_id", "contract_id"),
+    Index("asset_contracts_by_asset", "asset_code", "asset_issuer"),
+    Index("asset_contracts_by_issuer", "asset_issuer", "asset_code"),
     Index("asset_contracts_by_expiration", "expiration_ledger"),
 )
 contract_data = sa.Table(
