@@ -6,11 +6,9 @@ import dataclasses
 import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
@@ -19,10 +17,17 @@ from aurora_ingest.db.cursor import CURRENT_VERSION
 from aurora_ingest.db.history import covers
 from aurora_ingest.errors import DatabaseError, NetworkMismatchError, UsageError
 from aurora_ingest.ledger.ledger_range import LedgerRange
+from aurora_ingest.object_store.patient_store import PatientStore, patient_store
+from aurora_ingest.object_store.publication import roll_forward
+from aurora_ingest.object_store.store import folder_of_url
 
 COUNTS: Final = "ingest_ledger_counts"
 QUARANTINE: Final = "ingest_quarantine"
 PART: Final = "part-00000.parquet"
+WORK: Final = ".history"
+LAYOUT: Final = f"{WORK}/layout.json"
+MANIFEST: Final = "manifests/history.json"
+MANIFESTS: Final = "manifests/history/"
 
 
 @dataclass(frozen=True)
@@ -83,15 +88,15 @@ class PartitionManifest:
 
 @dataclass(frozen=True)
 class HistoryDataset:
-    """A folder with a Parquet history.
+    """A Parquet history in a folder or a bucket.
 
     Files stand at ``<root>/<table>/ledgers=<first>-<last>/part-00000.parquet`` with the bounds of the partition,
     whatever ledgers of it are there; counts and quarantine of a table at ``<root>/ingest_ledger_counts/ledgers=…/
     <table>.parquet``. ``<root>/manifests/history/`` has a manifest per partition, ``<root>/manifests/history.json``
-    the whole. ``<root>/.history/`` holds drafts and locks.
+    the whole. ``<root>/.history/`` holds journals, drafts and, on a disk, locks.
 
     Attributes:
-        root: local folder.
+        root: folder, or address in a bucket.
         network: passphrase.
         partition_ledgers: ledgers per partition.
         version: version of the rules that make the rows.
@@ -105,14 +110,29 @@ class HistoryDataset:
     source: str
 
     @property
-    def work(self) -> Path:
-        """Folder of drafts and locks."""
-        return Path(self.root) / ".history"
+    def store(self) -> PatientStore:
+        """Where the files are."""
+        return patient_store(self.root, "Parquet")
 
-    @property
-    def manifest_path(self) -> Path:
-        """Where the manifest of the whole dataset stands."""
-        return Path(self.root) / "manifests" / "history.json"
+    @contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        """Keep other writers of this machine out while the block runs; in a bucket versions do what locks do here.
+
+        Args:
+            name: of a partition, or empty for the whole.
+        """
+        if not self.store.local:
+            yield
+            return
+        path = folder_of_url(self.root) / WORK / name / "lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            yield
+
+    def journal_of(self, name: str) -> str:
+        """Return the path of the journal of a partition."""
+        return f"{WORK}/{name}/ready.json"
 
     def partition_of(self, chunk: LedgerRange) -> LedgerRange:
         """Return the partition that a chunk lies in.
@@ -132,16 +152,16 @@ class HistoryDataset:
         first = partition.first // self.partition_ledgers * self.partition_ledgers
         return f"ledgers={first}-{partition.last}"
 
-    def manifest_of(self, partition: LedgerRange) -> Path:
-        """Return where the manifest of a partition stands."""
-        return Path(self.root) / "manifests" / "history" / f"{self.name_of(partition)}.json"
+    def manifest_of(self, partition: LedgerRange) -> str:
+        """Return the path of the manifest of a partition."""
+        return f"{MANIFESTS}{self.name_of(partition)}.json"
 
-    def read_partition(self, partition: LedgerRange) -> PartitionManifest:
-        """Return what a partition holds; an empty manifest if it is not there."""
-        path = self.manifest_of(partition)
-        if not path.exists():
-            return PartitionManifest(partition.first, partition.last, self.network)
-        return PartitionManifest.from_bytes(path.read_bytes())
+    def read_partition(self, partition: LedgerRange) -> tuple[PartitionManifest, str]:
+        """Return what a partition holds, and its manifest's version; an empty manifest if it is not there."""
+        data, version = self.store.get_version(self.manifest_of(partition))
+        if not data:
+            return PartitionManifest(partition.first, partition.last, self.network), version
+        return PartitionManifest.from_bytes(data), version
 
     def check(self) -> None:
         """Refuse a folder of another network or partition size.
@@ -150,9 +170,10 @@ class HistoryDataset:
             NetworkMismatchError: the folder holds another network.
             UsageError: its partitions have another size.
         """
-        if not self.layout.exists():
+        data, _ = self.store.get_version(LAYOUT)
+        if not data:
             return
-        found = json.loads(self.layout.read_bytes())
+        found = json.loads(data)
         if found["network"] != self.network:
             message = f"{self.root} holds the network {found['network']!r}, not {self.network!r}; use another folder"
             raise NetworkMismatchError(message)
@@ -164,115 +185,94 @@ class HistoryDataset:
             raise UsageError(message)
 
     def open(self) -> None:
-        """Make the folder, and finish what a crash left half published.
+        """Make the folder; on a disk, finish what a crash left half published (in a bucket the next writer does).
 
         Raises:
             NetworkMismatchError: the folder holds another network.
             UsageError: its partitions have another size.
         """
-        with locked(self.work / "lock"):
-            if not self.layout.exists():
-                write_whole(self.layout, _json({"network": self.network, "partition_ledgers": self.partition_ledgers}))
+        self.store.put_new(LAYOUT, _json({"network": self.network, "partition_ledgers": self.partition_ledgers}))
         self.check()
-        for ready in sorted(self.work.glob("ledgers=*/ready.json")):
-            with locked(ready.with_name("lock")):
-                roll_forward(Path(self.root), ready)
-
-    @property
-    def layout(self) -> Path:
-        """Where network and partition size are noted."""
-        return self.work / "layout.json"
+        if self.store.local:
+            for name in self.store.folders(f"{WORK}/"):
+                if self.store.size(self.journal_of(name)) is not None:
+                    with self.locked(name):
+                        roll_forward(self.store, self.journal_of(name))
 
     def unwritten(self, chunks: Iterable[LedgerRange], tables: Iterable[str]) -> tuple[LedgerRange, ...]:
-        """Return the chunks of which a ledger or table was never written from such a source by these rules."""
-        names = tuple(tables)
-        return tuple(chunk for chunk in chunks if not self._is_written(chunk, names))
+        """Return the chunks of which a ledger or table was never written from such a source by these rules.
 
-    def _is_written(self, chunk: LedgerRange, tables: Sequence[str]) -> bool:
-        held = self.read_partition(self.partition_of(chunk)).tables
+        On a disk the files are looked for too; in a bucket the manifests are believed.
+        """
+        names = tuple(tables)
+        held = self._partitions()
+        return tuple(chunk for chunk in chunks if not self._is_written(held, chunk, names))
+
+    def _partitions(self) -> dict[str, PartitionManifest]:
+        names = [name for name in self.store.names(MANIFESTS) if name.startswith("ledgers=")]
+        found = self.store.get_all([f"{MANIFESTS}{name}" for name in names])
+        return {name: PartitionManifest.from_bytes(data) for name, data in zip(names, found, strict=True)}
+
+    def _is_written(
+        self, manifests: Mapping[str, PartitionManifest], chunk: LedgerRange, tables: Sequence[str]
+    ) -> bool:
+        manifest = manifests.get(f"{self.name_of(self.partition_of(chunk))}.json")
+        held = {} if manifest is None else manifest.tables
         return all(
             name in held
             and held[name].version == self.version
-            and all((Path(self.root) / file.path).exists() for file in held[name].files)
+            and (not self.store.local or all(self.store.size(file.path) is not None for file in held[name].files))
             and covers([(first, last) for first, last, source in held[name].ledgers if source == self.source], chunk)
             for name in tables
         )
 
     def publish_manifest(self) -> None:
         """Write the manifest of the whole dataset from those of its partitions, atomically."""
-        with locked(self.work / "lock"):
-            entries = [
-                (PartitionManifest.from_bytes(data), path, hashlib.sha256(data).hexdigest())
-                for path in (Path(self.root) / "manifests" / "history").glob("ledgers=*.json")
-                for data in [path.read_bytes()]
-            ]
-            entries.sort(key=lambda entry: entry[0].first)
-            manifest = {
+        with self.locked(""):
+            while True:
+                _, version = self.store.get_version(MANIFEST)
+                if self.store.put(MANIFEST, self._whole(), version):
+                    return
+
+    def _whole(self) -> bytes:
+        """Return the manifest of the whole dataset as it is now."""
+        paths = [f"{MANIFESTS}{name}" for name in self.store.names(MANIFESTS) if name.startswith("ledgers=")]
+        entries = [
+            (PartitionManifest.from_bytes(data), path, hashlib.sha256(data).hexdigest())
+            for path, data in zip(paths, self.store.get_all(paths), strict=True)
+        ]
+        entries.sort(key=lambda entry: entry[0].first)
+        return _json(
+            {
                 "network": self.network,
                 "partition_ledgers": self.partition_ledgers,
                 "pyarrow": pa.__version__,
                 "tables": _totals([manifest for manifest, _, _ in entries]),
                 "partitions": [
-                    {
-                        "first": manifest.first,
-                        "last": manifest.last,
-                        "manifest": str(path.relative_to(self.root)),
-                        "sha256": digest,
-                    }
+                    {"first": manifest.first, "last": manifest.last, "manifest": path, "sha256": digest}
                     for manifest, path, digest in entries
                 ],
             }
-            write_whole(self.manifest_path, _json(manifest))
+        )
 
 
 def existing_dataset(root: str, network: str, source: str = "quarantine") -> HistoryDataset:
-    """Return the dataset that a folder holds.
+    """Return the dataset that a folder or a bucket holds.
 
     Args:
-        root: local folder.
+        root: folder, or address in a bucket.
         network: passphrase that the caller expects; ``check`` compares it.
         source: kind of the place that new ledgers come from.
 
     Raises:
         UsageError: there is no dataset.
     """
-    layout = HistoryDataset(root, network, 1, CURRENT_VERSION, source).layout
-    if not layout.exists():
-        message = f"{root} holds no Parquet history: {layout} is not there"
+    store = patient_store(root, "Parquet")
+    data, _ = store.get_version(LAYOUT)
+    if not data:
+        message = f"{store.url} holds no Parquet history: {store.url}/{LAYOUT} is not there"
         raise UsageError(message)
-    size = json.loads(layout.read_bytes())["partition_ledgers"]
-    return HistoryDataset(root, network, size, CURRENT_VERSION, source)
-
-
-def roll_forward(root: Path, ready: Path) -> None:
-    """Carry out, or finish, the publishing that a journal describes; doing it again changes nothing.
-
-    Args:
-        root: the dataset's folder.
-        ready: the journal: drafts with their places, files to remove, and the partition's manifest.
-    """
-    if not ready.exists():
-        return
-    journal = json.loads(ready.read_bytes())
-    for draft, path in journal["files"]:
-        staged = ready.with_name(draft)
-        if staged.exists():
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            put_in_place(staged, root / path)
-    for path in journal["removed"]:
-        (root / path).unlink(missing_ok=True)
-    write_manifest(root / journal["manifest"], journal["text"].encode())
-    ready.unlink()
-
-
-def put_in_place(draft: Path, path: Path) -> None:
-    """Make one draft the published file of its place, in one step."""
-    draft.replace(path)
-
-
-def write_manifest(path: Path, data: bytes) -> None:
-    """Write the manifest of a partition, in one step."""
-    write_whole(path, data)
+    return HistoryDataset(root, network, json.loads(data)["partition_ledgers"], CURRENT_VERSION, source)
 
 
 def joined_spans(spans: Iterable[tuple[int, int, str]]) -> tuple[tuple[int, int, str], ...]:
@@ -284,26 +284,6 @@ def joined_spans(spans: Iterable[tuple[int, int, str]]) -> tuple[tuple[int, int,
         else:
             joined.append((first, last, source))
     return tuple(joined)
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Keep other threads and processes of this machine out while the block runs."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it appears whole or not at all, and survives a crash once it has appeared."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
-    with draft.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    draft.replace(path)
 
 
 def _totals(manifests: Sequence[PartitionManifest]) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import tempfile
+import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,25 +13,30 @@ from typing import Final
 import pyarrow as pa
 
 from aurora_ingest.db.history import COUNTS_SCHEMA, ledger_bounds
+from aurora_ingest.errors import WriteConflictError
+from aurora_ingest.history_archive.storage import NotThereError
 from aurora_ingest.ledger.ledger_range import LedgerRange
+from aurora_ingest.object_store.local_store import LocalStore
+from aurora_ingest.object_store.patient_store import PatientStore
+from aurora_ingest.object_store.publication import Move, Publication, publish, roll_forward
+from aurora_ingest.object_store.store import ABSENT
 from aurora_ingest.transforms.history_dataset import (
     COUNTS,
     PART,
     QUARANTINE,
+    WORK,
     HistoryDataset,
     PartFile,
+    PartitionManifest,
     TableInPartition,
     joined_spans,
-    locked,
     require_version,
-    roll_forward,
-    write_whole,
 )
 from aurora_ingest.transforms.ledger_counts import (
     QUARANTINE_SCHEMA,
     ledger_counts,
     quarantine_batch,
-    quarantined_records,
+    quarantined_ledgers,
 )
 from aurora_ingest.transforms.ledger_unit import LedgerUnit
 from aurora_ingest.transforms.processors import TableSpec
@@ -46,18 +52,18 @@ class _Output:
     """One file: the old rows before the chunk, the chunk's rows, the old rows after it."""
 
     def __init__(
-        self, root: Path, path: str, draft: Path, schema: pa.Schema, group_rows: int, bounds: tuple[str, int, int]
+        self, former: _Former, path: str, draft: Path, schema: pa.Schema, group_rows: int, bounds: tuple[str, int, int]
     ) -> None:
         self.path = path
         self.draft = draft
-        self._former = root / path
+        self._former = former
+        self._old: Path | None = None
         self._column, self._least, self._greatest = bounds
-        self._keeps = False
         self._file = RowGroupFile(draft, schema, group_rows)
 
     def begin(self, *, keep: bool) -> None:
         """Takes over the rows before the chunk."""
-        self._keeps = keep and self._former.exists()
+        self._old = self._former.file(self.path) if keep else None
         self._take(_LOWEST, self._least - 1)
 
     def write(self, batch: pa.RecordBatch) -> None:
@@ -75,16 +81,49 @@ class _Output:
         self._file.abandon()
 
     def _take(self, least: int, greatest: int) -> None:
-        if self._keeps:
-            for batch in read_between(self._former, self._column, least, greatest):
+        if self._old is not None:
+            for batch in read_between(self._old, self._column, least, greatest):
                 self._file.write(batch)
+
+
+class _Former:
+    """The files that a partition has: on a disk as they are, from a bucket copies that their manifest names."""
+
+    def __init__(self, store: PatientStore, folder: Path) -> None:
+        self.manifest: PartitionManifest | None = None
+        self._store = store
+        self._folder = folder
+
+    def file(self, path: str) -> Path | None:
+        """The file of a path; None if there is none.
+
+        Raises:
+            WriteConflictError: it is not the one of the manifest any more.
+        """
+        if isinstance(self._store.plain, LocalStore):
+            place = self._store.plain.root / path
+            return place if place.exists() else None
+        assert self.manifest is not None
+        named = {file.path: file for table in self.manifest.tables.values() for file in table.files}
+        if path not in named:
+            return None
+        copy = self._folder / f"{len(list(self._folder.iterdir())):05d}.former"
+        try:
+            same = self._store.fetch(path, copy) == named[path].sha256
+        except NotThereError:
+            same = False
+        if not same:
+            message = f"{path} of {self._store.url} is not what its manifest says: another writer changes it; run again"
+            raise WriteConflictError(message)
+        return copy
 
 
 class PartitionDraft:
     """The files that replace those of one partition, together; nothing is visible before ``publish``.
 
-    It holds the partition's lock from the start to ``publish`` or ``close``. What a crash left of an earlier draft
-    is finished if it was ready, else dropped.
+    On a disk it holds the partition's lock from the start to ``publish`` or ``close``. In a bucket it rests on the
+    version of the partition's manifest: ``publish`` fails if another writer was faster. What a crash left of an earlier
+    draft is finished if it was ready, else dropped.
     """
 
     def __init__(self, dataset: HistoryDataset, chunk: LedgerRange, specs: Sequence[TableSpec]) -> None:
@@ -97,28 +136,39 @@ class PartitionDraft:
 
         Raises:
             DatabaseError: rows to be kept were made by other rules.
+            WriteConflictError: another writer changes the partition.
         """
         partition = dataset.partition_of(chunk)
         name = dataset.name_of(partition)
         self._dataset, self._chunk, self._specs = dataset, chunk, tuple(specs)
-        self._partition = partition
-        self._root = Path(dataset.root)
-        self._folder = dataset.work / name
+        self._partition, self._name = partition, name
+        self._store = dataset.store
         self._outputs: dict[str, tuple[_Output, _Output, _Output]] = {}
         self._rows = dict.fromkeys((spec.name for spec in specs), 0)
         self._quarantined = dict(self._rows)
         self._stack = ExitStack()
-        self._stack.enter_context(locked(self._folder / "lock"))
+        self._stack.enter_context(dataset.locked(name))
+        self._folder = self._drafts()
+        self._old = _Former(self._store, self._folder)
         self._stack.callback(self._drop_drafts)
         try:
-            roll_forward(self._root, self._folder / "ready.json")
+            roll_forward(self._store, dataset.journal_of(name))
             self._drop_drafts()
-            self._former = dataset.read_partition(partition)
+            self._former, self._version = dataset.read_partition(partition)
+            self._old.manifest = self._former
             for spec in self._specs:
                 self._open(spec, name)
         except BaseException:
             self.close()
             raise
+
+    def _drafts(self) -> Path:
+        """Makes the folder of the drafts: where they can be moved from, or one of this machine that goes at the end."""
+        if isinstance(self._store.plain, LocalStore):
+            folder = self._store.plain.root / WORK / self._name
+            folder.mkdir(parents=True, exist_ok=True)
+            return folder
+        return Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="aurora-drafts-")))
 
     def _open(self, spec: TableSpec, name: str) -> None:
         keep = self._keeps_others(spec.name)
@@ -132,7 +182,7 @@ class PartitionDraft:
             (f"{QUARANTINE}/{name}/{spec.name}.parquet", ".bad", QUARANTINE_SCHEMA, _QUARANTINE_ROWS, by_sequence),
         )
         data, counts, bad = (
-            _Output(self._root, path, Path(f"{draft}{end}.draft"), *shape) for path, end, *shape in shapes
+            _Output(self._old, path, Path(f"{draft}{end}.draft"), *shape) for path, end, *shape in shapes
         )
         for output in (data, counts, bad):
             self._stack.callback(output.abandon)
@@ -155,7 +205,7 @@ class PartitionDraft:
             batch = unit.tables[spec.name]
             data.write(batch)
             counts.write(ledger_counts(unit, spec))
-            refused = quarantined_records(unit, spec.name)
+            refused = quarantined_ledgers(unit, spec.name)
             bad.write(quarantine_batch(refused))
             self._rows[spec.name] += batch.num_rows
             self._quarantined[spec.name] += len(refused)
@@ -171,35 +221,44 @@ class PartitionDraft:
 
         Returns:
             the chunk's rows by table, with those in quarantine.
+
+        Raises:
+            WriteConflictError: another writer published the partition since this one began; nothing is changed.
         """
-        files: list[tuple[str, str]] = []
-        removed: list[str] = []
+        run = uuid.uuid4().hex
+        moves: list[Move] = []
+        removed: list[tuple[str, str]] = []
         tables = dict(self._former.tables)
         for name, (data, counts, bad) in self._outputs.items():
             parts = [(output, output.end()) for output in (data, counts, bad)]
             if parts[-1][1].rows == 0:
-                removed.append(bad.path)
+                removed.append((bad.path, ABSENT))
                 bad.draft.unlink()
                 parts.pop()
-            files += [(output.draft.name, part.path) for output, part in parts]
+            moves += [Move(self._staged(run, output.draft), part.path, part.sha256) for output, part in parts]
             tables[name] = TableInPartition(
                 ledgers=tables[name].ledgers if mended else self._covered(name),
                 version=self._dataset.version,
                 quarantined=sum(part.rows for _, part in parts[2:]),
                 files=tuple(part for _, part in parts),
             )
-        manifest = replace(self._former, tables=dict(sorted(tables.items())))
-        journal = {
-            "files": files,
-            "removed": removed,
-            "manifest": str(self._dataset.manifest_of(self._partition).relative_to(self._root)),
-            "text": manifest.to_bytes().decode(),
-        }
-        ready = self._folder / "ready.json"
-        write_whole(ready, json.dumps(journal).encode())
-        roll_forward(self._root, ready)
+        publication = Publication(
+            what=f"partition {self._partition} of {self._store.url}",
+            run=run,
+            moves=tuple(moves),
+            removed=tuple(removed),
+            manifest=self._dataset.manifest_of(self._partition),
+            manifest_version=self._version,
+            text=replace(self._former, tables=dict(sorted(tables.items()))).to_bytes().decode(),
+        )
+        drafts = {self._staged(run, file): file for file in self._folder.glob("*.draft")}
+        publish(self._store, self._dataset.journal_of(self._name), publication, drafts)
         self.close()
         return {**self._rows, QUARANTINE: sum(self._quarantined.values())}
+
+    def _staged(self, run: str, draft: Path) -> str:
+        """Path of a draft in the store; in a bucket every writer has its own."""
+        return f"{WORK}/{self._name}/{draft.name if self._store.local else f'{run}/{draft.name}'}"
 
     def _covered(self, table: str) -> tuple[tuple[int, int, str], ...]:
         held = self._former.tables.get(table)
@@ -214,7 +273,7 @@ class PartitionDraft:
     def _drop_drafts(self) -> None:
         """Removes the drafts that no journal names; a journal's are left for whoever finishes it."""
         if not (self._folder / "ready.json").exists():
-            for left in self._folder.glob("*.draft"):
+            for left in [*self._folder.glob("*.draft"), *self._folder.glob("*.former")]:
                 left.unlink()
 
     def close(self) -> None:

@@ -16,8 +16,8 @@ from reingesting import reingest
 def arm(point: str) -> None:
     """Sets the trap for one named point."""
     from aurora_ingest.db import history, load
+    from aurora_ingest.object_store import publication
     from aurora_ingest.transforms import history_dataset as dataset
-    from aurora_ingest.transforms import partition_draft as draft
 
     def trap(kill: Callable[..., None], module: Any, name: str, call: int = 1) -> Callable[[], None]:
         return lambda: kill(module, name, call)
@@ -27,11 +27,11 @@ def arm(point: str) -> None:
         "mid-copy": trap(die_after, load._kernel, "copy_rows", 13),
         "before-commit": trap(die_before, history, "commit_chunk", 2),
         "after-commit": trap(die_after, history, "commit_chunk", 2),
-        "before-the-journal": trap(die_before, draft, "write_whole", 2),
-        "after-the-journal": trap(die_after, draft, "write_whole", 2),
-        "between-files": trap(die_after, dataset, "put_in_place", 13),
-        "before-the-partitions-manifest": trap(die_before, dataset, "write_manifest", 2),
-        "after-the-partitions-manifest": trap(die_after, dataset, "write_manifest", 2),
+        "before-the-journal": trap(die_before, publication, "claim", 2),
+        "after-the-journal": trap(die_after, publication, "claim", 2),
+        "between-files": trap(die_after, publication, "put_in_place", 13),
+        "before-the-partitions-manifest": trap(die_before, publication, "write_manifest", 2),
+        "after-the-partitions-manifest": trap(die_after, publication, "write_manifest", 2),
         "before-the-manifest": trap(die_before, dataset.HistoryDataset, "publish_manifest"),
     }
     traps[point]()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -241,79 +240,3 @@ def open_store(url: str, policy: RetryPolicy, what: str = "data lake") -> Object
 
         return S3Store(url, policy, what)
     raise UsageError(f"{what} {url!r}: unknown scheme {scheme!r}; expected file, gs, s3 or a path")
-
-
-@lru_cache(maxsize=64)
-def patient_store(url: str, what: str) -> PatientStore:
-    """The storage of an address, asked with the usual patience; one per process and address.
-
-    Args:
-        url: as `open_store` takes it.
-        what: what lies there, for messages.
-
-    Raises:
-        UsageError: an unknown scheme, or an address without what it needs.
-    """
-    policy = RetryPolicy()
-    return PatientStore(open_store(url, policy, what), policy)
-
-
-class PatientStore:
-    """A storage whose faults that pass are waited for; what remains is a `BackendError` that names file and place.
-
-    Its methods are those of `ObjectStore`.
-    """
-
-    def __init__(self, store: ObjectStore, policy: RetryPolicy) -> None:
-        """Takes a storage."""
-        self.plain = store
-        self.url = store.url
-        self.local = store.local
-        self._policy = policy
-
-    def get(self, path: str) -> bytes:
-        """A whole file; see `ObjectStore.get`."""
-        return self._ask(path, lambda: self.plain.get(path))
-
-    def get_version(self, path: str) -> tuple[bytes, str]:
-        """A whole file and its version; see `ObjectStore.get_version`."""
-        return self._ask(path, lambda: self.plain.get_version(path))
-
-    def get_part(self, path: str, start: int, length: int | None) -> bytes:
-        """Bytes of a file; see `ObjectStore.get_part`."""
-        return self._ask(path, lambda: self.plain.get_part(path, start, length))
-
-    def size(self, path: str) -> int | None:
-        """Bytes of a file; see `ObjectStore.size`."""
-        return self._ask(path, lambda: self.plain.size(path))
-
-    def version(self, path: str) -> str:
-        """The version of a file; see `ObjectStore.version`."""
-        return self._ask(path, lambda: self.plain.version(path))
-
-    def names(self, folder: str) -> list[str]:
-        """Names of the files in one folder; see `ObjectStore.names`."""
-        return self._ask(folder, lambda: list(self.plain.names(folder)))
-
-    def folders(self, parent: str = "") -> list[str]:
-        """Names of the folders in the root or another; see `ObjectStore.folders`."""
-        return self._ask(parent, lambda: self.plain.folders(parent))
-
-    def walk(self, folder: str) -> list[str]:
-        """Paths of all files below a folder; see `ObjectStore.walk`."""
-        return self._ask(folder, lambda: self.plain.walk(folder))
-
-    def put_new(self, path: str, data: bytes) -> bool:
-        """Writes a file if there is none; see `ObjectStore.put_new`."""
-        return self._ask(path, lambda: self.plain.put_new(path, data, {}))
-
-    def put(self, path: str, data: bytes | Path, version: str | None = None) -> bool:
-        """Writes a file; see `ObjectStore.put`."""
-        return self._ask(path, lambda: self.plain.put(path, data, version))
-
-    def delete(self, path: str, version: str | None = None) -> None:
-        """Removes a file; see `ObjectStore.delete`."""
-        self._ask(path, lambda: self.plain.delete(path, version))
-
-    def _ask(self, path: str, use: Callable[[], _T]) -> _T:
-        return patiently(self._policy, self.url, path or "the folder", use)
