@@ -36,7 +36,7 @@ from aurora_ingest.transforms.ledger_counts import (
     QUARANTINE_SCHEMA,
     ledger_counts,
     quarantine_batch,
-    quarantined_ledgers,
+    quarantined_records,
 )
 from aurora_ingest.transforms.ledger_unit import LedgerUnit
 from aurora_ingest.transforms.processors import TableSpec
@@ -205,7 +205,7 @@ class PartitionDraft:
             batch = unit.tables[spec.name]
             data.write(batch)
             counts.write(ledger_counts(unit, spec))
-            refused = quarantined_ledgers(unit, spec.name)
+            refused = quarantined_records(unit, spec.name)
             bad.write(quarantine_batch(refused))
             self._rows[spec.name] += batch.num_rows
             self._quarantined[spec.name] += len(refused)
