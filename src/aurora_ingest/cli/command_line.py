@@ -15,6 +15,7 @@ import click
 
 from aurora_ingest import __version__
 from aurora_ingest.cli.build_state import build_state_command
+from aurora_ingest.cli.flink import flink_group
 from aurora_ingest.cli.follow import follow_command
 from aurora_ingest.cli.operate import fill_gaps_command, reap_command, trigger_rebuild_command
 from aurora_ingest.cli.order_book import find_paths_command, order_book_command
@@ -62,6 +63,7 @@ cli.add_command(write_lake_command)
 cli.add_command(db_group)
 
 
+cli.add_command(flink_group)
 def run(arguments: Sequence[str]) -> int:
     """Carries out one command line.
 
