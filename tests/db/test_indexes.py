@@ -30,7 +30,8 @@ def test_every_table_keeps_its_indexes_word_by_word(postgres: sa.Engine) -> None
     assert before["accounts_by_home_domain"].endswith("""WHERE ((home_domain)::text <> ''::text)""")
     partial = {name for name, definition in before.items() if "IS NOT NULL" in definition}
     assert {name for name in before if "sponsor" in name} < partial
-    assert "trust_lines_by_liquidity_pool_id" in partial
+    assert before["trust_lines_by_liquidity_pool_id"].endswith("""WHERE (liquidity_pool_id <> ''::text)""")
+    assert "USING gin (asset_reserves jsonb_path_ops)" in before["liquidity_pools_by_reserves"]
 
 
 def test_indexes_that_a_former_try_made_are_kept(postgres: sa.Engine) -> None:

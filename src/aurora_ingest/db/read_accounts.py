@@ -76,7 +76,9 @@ def read_accounts_of_asset(connection: sa.Connection, asset: Asset, page: KeyPag
 def read_accounts_of_pool(connection: sa.Connection, pool_id: str, page: KeyPage) -> list[AccountRows]:
     """Returns a page of the accounts that trust the shares of a liquidity pool, by id."""
     columns = trust_lines.c
-    query = sa.select(columns.account_id).where(columns.liquidity_pool_id == pool_id)
+    # The index has only the rows of shares, and is taken where the query tells that it needs no others.
+    shares = (columns.liquidity_pool_id == pool_id, columns.liquidity_pool_id != "")
+    query = sa.select(columns.account_id).where(*shares)
     return _whole(connection, _ids(connection, paged(query, [columns.account_id], page)))
 
 

@@ -38,7 +38,8 @@ def read_liquidity_pools(
         query = query.where(_holds(connection, asset))
     if account is not None:
         lines = trust_lines.c
-        query = query.join(trust_lines, lines.liquidity_pool_id == columns.id).where(lines.account_id == account)
+        query = query.join(trust_lines, lines.liquidity_pool_id == columns.id)
+        query = query.where(lines.account_id == account, lines.liquidity_pool_id != "")
     return connection.execute(paged(query, [columns.id], page)).all()
 
 

@@ -43,10 +43,10 @@ def _of_few(name: str, column: str, *more: str) -> Index:
     return Index(name, column, *more, postgresql_where=some, sqlite_where=some)
 
 
-def _of_named(name: str, column: str) -> Index:
+def _of_named(name: str, column: str, *more: str) -> Index:
     """Returns an index of the rows whose text is not empty."""
     some = sa.text(f"{column} <> ''")
-    return Index(name, column, postgresql_where=some, sqlite_where=some)
+    return Index(name, column, *more, postgresql_where=some, sqlite_where=some)
 
 
 def _hash(name: str) -> Column[bytes]:
@@ -118,7 +118,7 @@ trust_lines = sa.Table(
     Index("trust_lines_by_account_id", "account_id"),
     Index("trust_lines_by_asset", "asset_issuer", "asset_code", "asset_type", "account_id"),
     _of_few("trust_lines_by_sponsor", "sponsor", "account_id"),
-    _of_few("trust_lines_by_liquidity_pool_id", "liquidity_pool_id", "account_id"),
+    _of_named("trust_lines_by_liquidity_pool_id", "liquidity_pool_id", "account_id"),
 )
 offers = sa.Table(
     "offers",

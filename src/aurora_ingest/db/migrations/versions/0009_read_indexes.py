@@ -24,7 +24,6 @@ _WIDER_OF_FEW: Final = (
     ("accounts_signers_by_sponsor", "accounts_signers", ["sponsor", "account_id"]),
     ("accounts_data_by_sponsor", "accounts_data", ["sponsor", "account_id"]),
     ("trust_lines_by_sponsor", "trust_lines", ["sponsor", "account_id"]),
-    ("trust_lines_by_liquidity_pool_id", "trust_lines", ["liquidity_pool_id", "account_id"]),
     ("offers_by_sponsor", "offers", ["sponsor", "offer_id"]),
 )
 _NEW: Final = (
@@ -41,6 +40,15 @@ def upgrade() -> None:
         op.drop_index(name, table)
         some = sa.text(f"{columns[0]} IS NOT NULL") if (name, table, columns) in _WIDER_OF_FEW else None
         op.create_index(name, table, columns, postgresql_where=some, sqlite_where=some)
+    shares = sa.text("liquidity_pool_id <> ''")  # trust lines of assets have an empty one, as in Horizon's table
+    op.drop_index("trust_lines_by_liquidity_pool_id", "trust_lines")
+    op.create_index(
+        "trust_lines_by_liquidity_pool_id",
+        "trust_lines",
+        ["liquidity_pool_id", "account_id"],
+        postgresql_where=shares,
+        sqlite_where=shares,
+    )
     for name, table, columns in _NEW:
         op.create_index(name, table, columns)
     op.create_index(
