@@ -197,7 +197,7 @@ def run_pipeline(pipeline: beam.Pipeline, engine: Engine) -> None:
     except Exception as error:
         if _last_line(str(error)).startswith(KeyboardInterrupt.__name__):
             raise KeyboardInterrupt from error  # a worker of this process was interrupted and told it as text
-        raise _failure(error, engine) from error
+        raise failure(error, engine) from error
     if state is not None and state != PipelineState.DONE:
         raise RunnerError(
             f"{engine.name}: the job ended as {state}, expected {PipelineState.DONE}; see the engine's log"
@@ -225,15 +225,22 @@ def _remove_step(error: AuroraError) -> None:
         error.args = (_STEP.sub("", error.args[0]), *error.args[1:])
 
 
-def _failure(error: Exception, engine: Engine) -> AuroraError:
+def failure(error: Exception, engine: Engine) -> AuroraError:
     """Finds the error of ours that `error` wraps or quotes; engines hand over a worker's failure as text."""
     for text in _texts(error):
-        quoted = list(_OURS.finditer(text))
-        if quoted:
-            kind = getattr(errors, quoted[-1]["name"], None)
-            if isinstance(kind, type) and issubclass(kind, AuroraError):
-                return _as_quoted(kind, quoted[-1]["text"].strip())
+        found = quoted_error(text)
+        if found is not None:
+            return found
     return RunnerError(f"{engine.name}: {type(error).__name__}: {_last_line(str(error))}")
+
+
+def quoted_error(text: str) -> AuroraError | None:
+    """Finds the last error of ours that a text quotes, such as a stack trace of an engine; None if there is none."""
+    quoted = list(_OURS.finditer(text))
+    kind = getattr(errors, quoted[-1]["name"], None) if quoted else None
+    if isinstance(kind, type) and issubclass(kind, AuroraError):
+        return _as_quoted(kind, quoted[-1]["text"].strip())
+    return None
 
 
 def _as_quoted(kind: type[AuroraError], text: str) -> AuroraError:

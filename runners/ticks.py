@@ -11,7 +11,7 @@ _ANY_PLACE = -1
 
 
 class FlinkTicks(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """Ticks from Flink's own source: unbounded, no watermark, each −1.
+    """Ticks from Flink's own source: unbounded, no watermark, each -1.
 
     A source of Beam's, as PeriodicImpulse, is a splittable DoFn that keeps a little more state at every poll of Flink's
     (6 to 10 kB), for ever; Flink's own source keeps none. Each parallel instance of it ticks, so a job of following has
@@ -35,7 +35,7 @@ class FlinkTicks(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
 
 
 class PeriodicTicks(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """Ticks from Beam's PeriodicImpulse, for Prism and Dataflow: unbounded, each −1."""
+    """Ticks from Beam's PeriodicImpulse, for Prism and Dataflow: unbounded, each -1."""
 
     def __init__(self, seconds: float) -> None:
         """Keep the pace.

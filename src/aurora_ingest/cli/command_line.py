@@ -22,6 +22,7 @@ from aurora_ingest.cli.order_book import find_paths_command, order_book_command
 from aurora_ingest.cli.redrive import redrive_command
 from aurora_ingest.cli.reingest_range import reingest_range_command
 from aurora_ingest.cli.status import db_group, status_command
+from aurora_ingest.cli.stop import stop_command
 from aurora_ingest.cli.verify_range import verify_range_command
 from aurora_ingest.cli.verify_state import verify_state_command
 from aurora_ingest.cli.write_lake import write_lake_command
@@ -58,12 +59,13 @@ cli.add_command(verify_range_command)
 cli.add_command(verify_state_command)
 cli.add_command(reap_command)
 cli.add_command(status_command)
+cli.add_command(stop_command)
 cli.add_command(trigger_rebuild_command)
 cli.add_command(write_lake_command)
 cli.add_command(db_group)
-
-
 cli.add_command(flink_group)
+
+
 def run(arguments: Sequence[str]) -> int:
     """Carries out one command line.
 

@@ -13,6 +13,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aurora_ingest.cli.follow_on_flink import (
+    JobFlags,
+    collect_job,
+    default_node,
+    flink_node,
+    job_options,
+    tell_job,
+)
 from aurora_ingest.cli.options import BeamCommand, database_option, logging_options
 from aurora_ingest.cli.source_options import (
     archive_option,
@@ -27,7 +35,7 @@ from aurora_ingest.cli.source_options import (
 from aurora_ingest.errors import UsageError
 
 if TYPE_CHECKING:
-    from aurora_ingest.runners.launch import EngineChoice
+    from aurora_ingest.runners.launch import Engine, EngineChoice
     from aurora_ingest.system import System
 
 _DEFAULT_HISTORY = "history_ledgers,history_transactions,history_operations,history_contract_events"
@@ -111,6 +119,7 @@ _DEFAULT_HISTORY = "history_ledgers,history_transactions,history_operations,hist
     help="Serve /metrics for Prometheus and /health on this port of the loopback address.",
 )
 @engine_options
+@job_options
 @logging_options
 @click.pass_context
 def follow_command(
@@ -134,6 +143,7 @@ def follow_command(
     verify_every: int,
     metrics_port: int | None,
     choice: EngineChoice,
+    job: JobFlags,
 ) -> None:
     """Follow a network and keep the tables exact at every ledger.
 
@@ -152,31 +162,51 @@ def follow_command(
     from aurora_ingest.system import System, SystemOptions
     from aurora_ingest.transforms import metrics
 
+    job.require_flink(choice)
+    on_flink = choice.name == launch.FLINK
     network = network_of(network_name, network_passphrase, checkpoint_frequency)
     plan = FollowPlan(
         network=network,
         backend=open_backend(ledgers_url, network, options=BackendOptions(poll_interval=poll_interval)),
         db_url=db_url,
-        node=node or node_name(),
+        node=node or (default_node() if on_flink else node_name()),
         history_tables=_tables(history_tables),
         deadline_seconds=deadline,
-        patience_seconds=poll_interval + 1,
+        patience_seconds=0.0 if on_flink else poll_interval + 1,
         until=until,
+        tick_seconds=poll_interval if on_flink else None,
     )
     urls = archive_urls or network.archive_urls
     build = BuildStateOptions(network=network, archive_urls=urls, db_url=db_url, cache_dir=cache_dir, work_dir=work_dir)
     options = SystemOptions(plan, urls, build, poll_interval, takeover_after, verify_every)
-    engine = launch.choose_engine(ctx.meta.get(BeamCommand.FLAGS, ()), choice, db_url=db_url, streaming=True)
-    if engine.distributed:
-        raise UsageError(f"follow runs in this process; {engine.name} takes the same graph as a streaming job")
+    flags = ctx.meta.get(BeamCommand.FLAGS, ())
     with _stopping() as stop, ExitStack() as stack:
-        system = System(options, engine, stop)
+        if on_flink:
+            system: System = flink_node(options, flags, choice, job, stop)
+        else:
+            system = System(options, _engine_here(flags, choice, db_url), stop)
         stack.enter_context(metrics.subscribe(metrics.LoggingLedgerReporter(logging.getLogger("aurora_ingest.ledger"))))
         if metrics_port is not None:
             stack.enter_context(_served(metrics_port, system, network.newest_protocol))
         system.run()
+    if on_flink and tell_job(system):
+        return
     position, led = system.counts.position, system.counts.led
     click.echo(f"stopped at ledger {'none' if position is None else position}; wrote {led} of them")
+
+
+def _engine_here(flags: tuple[str, ...], choice: EngineChoice, db_url: str) -> Engine:
+    """Returns the engine of a node whose graph runs in this process.
+
+    Raises:
+        UsageError: another engine was named.
+    """
+    from aurora_ingest.runners import launch
+
+    engine = launch.choose_engine(flags, choice, db_url=db_url, streaming=True)
+    if engine.distributed:
+        raise UsageError(f"follow runs in this process; {engine.name} takes the same graph as a streaming job")
+    return engine
 
 
 @contextmanager
@@ -187,6 +217,7 @@ def _served(port: int, system: System, newest_protocol: int) -> Iterator[None]:
     from aurora_ingest.transforms import metrics
 
     figures = NodeMetrics(newest_protocol, lambda: system.newest_read)
+    collect_job(figures.registry, system)
     with metrics.subscribe(figures), serving(port, figures.registry, system.health) as at:
         logging.getLogger(__name__).info("Figures are served", extra={"url": f"http://127.0.0.1:{at}/metrics"})
         yield

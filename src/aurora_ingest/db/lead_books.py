@@ -29,3 +29,16 @@ ingest_nodes: Final = sa.Table(
     Column("led", BigInteger(), nullable=True),
 )
 """The nodes that follow: when each was last heard of, the ledger it has come to, and the last one it wrote."""
+
+
+def commits_after(connection: sa.Connection, ledger: int, most: int = 1000) -> list[tuple[int, str]]:
+    """Returns who wrote the ledgers after one, ascending.
+
+    Args:
+        connection: in a transaction.
+        ledger: the one before the first.
+        most: how many to return; the last ones if there are more.
+    """
+    books = ingest_commits.c
+    query = sa.select(books.ledger, books.node).where(books.ledger > ledger).order_by(books.ledger.desc()).limit(most)
+    return [(row.ledger, row.node) for row in reversed(connection.execute(query).all())]
