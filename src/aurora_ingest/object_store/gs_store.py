@@ -149,15 +149,16 @@ class GsStore:
         """Writes an object under the precondition that there is none; see `ObjectStore.put_new`."""
         return self._upload(path, data, metadata, 0)
 
-    def put(self, path: str, data: bytes | Path, version: str | None = None) -> bool:
+    def put(self, path: str, data: bytes | memoryview | Path, version: str | None = None) -> bool:
         """Writes an object under the precondition of its generation; see `ObjectStore.put`."""
         return self._upload(path, data, {}, None if version is None else int(version))
 
     def delete(self, path: str, version: str | None = None) -> None:
         """Removes an object under the precondition of its generation; see `ObjectStore.delete`."""
-        generation = None if version is None else int(version)
-        if generation == 0:
+        # Looked up, and asked of the server as well: an emulator may not know conditions of a removal.
+        if version is not None and version != self.version(path):
             return
+        generation = None if version is None else int(version)
         try:
             self._bucket.blob(self._prefix + path).delete(if_generation_match=generation, **self._call)
         except (google_errors.NotFound, google_errors.PreconditionFailed):
@@ -165,7 +166,9 @@ class GsStore:
         except Exception as error:
             raise storage_fault(error) from error
 
-    def _upload(self, path: str, data: bytes | Path, metadata: Mapping[str, str], generation: int | None) -> bool:
+    def _upload(
+        self, path: str, data: bytes | memoryview | Path, metadata: Mapping[str, str], generation: int | None
+    ) -> bool:
         blob = self._bucket.blob(self._prefix + path)
         if metadata:
             blob.metadata = dict(metadata)
@@ -174,7 +177,7 @@ class GsStore:
             if isinstance(data, Path):
                 blob.upload_from_filename(str(data), **how)
             else:
-                blob.upload_from_string(data, **how)
+                blob.upload_from_string(bytes(data), **how)
         except google_errors.PreconditionFailed:
             return False
         except google_errors.NotFound as error:

@@ -101,7 +101,7 @@ class LocalStore:
                 beside.unlink()
         return True
 
-    def put(self, path: str, data: bytes | Path, version: str | None = None) -> bool:
+    def put(self, path: str, data: bytes | memoryview | Path, version: str | None = None) -> bool:
         """Writes a whole file in one step; see `ObjectStore.put`."""
         if version is not None and version != self.version(path):
             return False
@@ -121,7 +121,7 @@ class LocalStore:
         except OSError as error:
             raise _fault(error) from error
 
-    def _written_beside(self, place: Path, data: bytes | Path) -> Path:
+    def _written_beside(self, place: Path, data: bytes | memoryview | Path) -> Path:
         beside = place.with_name(f".{place.name}.{uuid.uuid4().hex}.new")
         try:
             place.parent.mkdir(parents=True, exist_ok=True)

@@ -82,7 +82,7 @@ class PatientStore:
         """Writes a file if there is none; see `ObjectStore.put_new`."""
         return self._ask(path, lambda: self.plain.put_new(path, data, {}))
 
-    def put(self, path: str, data: bytes | Path, version: str | None = None) -> bool:
+    def put(self, path: str, data: bytes | memoryview | Path, version: str | None = None) -> bool:
         """Writes a file; see `ObjectStore.put`."""
         return self._ask(path, lambda: self.plain.put(path, data, version))
 

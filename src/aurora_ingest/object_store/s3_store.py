@@ -152,7 +152,7 @@ class S3Store:
             raise _storage_fault(error) from error
         return True
 
-    def put(self, path: str, data: bytes | Path, version: str | None = None) -> bool:
+    def put(self, path: str, data: bytes | memoryview | Path, version: str | None = None) -> bool:
         """Writes an object under If-None-Match or If-Match; see `ObjectStore.put`."""
         mode: PutMode = "overwrite" if version is None else "create" if version == ABSENT else {"e_tag": version}
         try:

@@ -127,7 +127,7 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def put(self, path: str, data: bytes | Path, version: str | None = None) -> bool:
+    def put(self, path: str, data: bytes | memoryview | Path, version: str | None = None) -> bool:
         """Writes a whole file in one step.
 
         Args:
