@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from aurora_ingest.db import builds, cursor, nodes, schema
 from aurora_ingest.db.engine import clock
-from aurora_ingest.db.gaps import read_gaps
+from aurora_ingest.db.gaps import Gaps, read_gaps
 from aurora_ingest.db.lead_books import ingest_commits
 from aurora_ingest.db.read_only import read_only_session
 from aurora_ingest.db.tables import STATE_TABLES
@@ -64,22 +64,32 @@ def read_status(engine: sa.Engine) -> DatabaseStatus:
             table: int(connection.execute(sa.select(sa.func.count()).select_from(sa.table(table))).scalar_one())
             for table in STATE_TABLES
         }
-        leader, seconds = _last_commit(connection)
-        gaps = read_gaps(connection)
-        return DatabaseStatus(
-            network_passphrase=cursor.read(connection, cursor.NETWORK),
-            last_ledger=cursor.read_last_ledger(connection),
-            version=cursor.read_version(connection),
-            state_invalid=cursor.is_state_invalid(connection),
-            rows=rows,
-            unfinished=builds.unfinished_builds(connection),
-            ledger_hash=cursor.read_last_hash(connection),
-            leader=leader,
-            seconds_since_commit=seconds,
-            nodes=nodes.read_nodes(connection),
-            gaps={table: tuple(str(each) for each in found) for table, found in gaps.items()},
-            verified=read_last(connection, _VERIFICATIONS),
-        )
+        return status_of(connection, rows, read_gaps(connection))
+
+
+def status_of(connection: sa.Connection, rows: dict[str, int], gaps: Gaps) -> DatabaseStatus:
+    """Reads all that is cheap to read; what grows with the tables comes from the caller.
+
+    Args:
+        connection: in a reading transaction.
+        rows: rows of each state table.
+        gaps: ledgers that history tables lack.
+    """
+    leader, seconds = _last_commit(connection)
+    return DatabaseStatus(
+        network_passphrase=cursor.read(connection, cursor.NETWORK),
+        last_ledger=cursor.read_last_ledger(connection),
+        version=cursor.read_version(connection),
+        state_invalid=cursor.is_state_invalid(connection),
+        rows=rows,
+        unfinished=builds.unfinished_builds(connection),
+        ledger_hash=cursor.read_last_hash(connection),
+        leader=leader,
+        seconds_since_commit=seconds,
+        nodes=nodes.read_nodes(connection),
+        gaps={table: tuple(str(each) for each in found) for table, found in gaps.items()},
+        verified=read_last(connection, _VERIFICATIONS),
+    )
 
 
 def _last_commit(connection: sa.Connection) -> tuple[str | None, float | None]:
