@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import anyio.to_thread
@@ -15,10 +17,13 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 
 from aurora_ingest import __version__
-from aurora_ingest.api import problems
+from aurora_ingest.api import problems, ui
 from aurora_ingest.api.context import Service
 from aurora_ingest.api.hal import HalResponse
 from aurora_ingest.api.http_layer import HttpLayer, RequestMetrics
+from aurora_ingest.api.ledger_watch import LedgerWatch
+from aurora_ingest.api.limits import Gate, Tally
+from aurora_ingest.api.order_book_stream import READ_SECONDS, OrderBookStream
 from aurora_ingest.api.problems import Problem, ProblemResponse
 from aurora_ingest.api.routes import ROUTERS
 from aurora_ingest.api.serve_options import ServeOptions
@@ -26,6 +31,8 @@ from aurora_ingest.db import schema
 from aurora_ingest.db.reader import connect_reader
 
 _SPARE_THREADS: Final = 4
+_WAITING: Final = 16
+"""Searches that may wait for each that may run."""
 _EXPOSED: Final = ("Date", "Latest-Ledger")
 _PROBLEM_SCHEMA: Final = {
     "type": "object",
@@ -56,8 +63,16 @@ def create_app(options: ServeOptions) -> FastAPI:
         try:
             schema.require(engine)
             anyio.to_thread.current_default_thread_limiter().total_tokens = options.connections + _SPARE_THREADS
-            app.state.service = Service(options=options, engine=engine)
-            yield
+            with _following(options, metrics) as (order_book, watch):
+                app.state.service = Service(
+                    options=options,
+                    engine=engine,
+                    order_book=order_book,
+                    searches=Gate(options.searches, _WAITING * options.searches, options.search_seconds),
+                    watch=watch,
+                    streams=Tally(),
+                )
+                yield
         finally:
             engine.dispose()
 
@@ -80,9 +95,28 @@ def create_app(options: ServeOptions) -> FastAPI:
     app.state.metrics = metrics
     for router in ROUTERS:
         app.include_router(router)
+    ui.mount(app)
     _add_problem_handlers(app)
     _document_problems(app)
     return app
+
+
+@contextmanager
+def _following(options: ServeOptions, metrics: RequestMetrics) -> Iterator[tuple[OrderBookStream, LedgerWatch]]:
+    """Follows the database in a thread of its own, with a connection of its own, for the time of the block."""
+    watch = LedgerWatch(asyncio.get_running_loop())
+    engine = connect_reader(options.db_url, connections=1, statement_seconds=READ_SECONDS)
+    order_book = OrderBookStream(engine, metrics.registry, verify_seconds=options.verify_seconds, moved=watch.moved)
+    stop = threading.Event()
+    thread = threading.Thread(target=order_book.run, args=(stop, options.poll_seconds), name="order-book", daemon=True)
+    thread.start()
+    try:
+        yield order_book, watch
+    finally:
+        stop.set()
+        order_book.hurry()
+        thread.join()
+        engine.dispose()
 
 
 def _add_problem_handlers(app: FastAPI) -> None:

@@ -11,9 +11,12 @@ import sqlalchemy as sa
 from starlette.requests import Request
 
 from aurora_ingest.api.hal import HalResponse
-from aurora_ingest.api.problems import OverCapacity, StateInvalid, StillIngesting, Timeout
+from aurora_ingest.api.ledger_watch import LedgerWatch
+from aurora_ingest.api.limits import Gate, Tally
+from aurora_ingest.api.order_book_stream import OrderBookStream
+from aurora_ingest.api.problems import OverCapacity, Timeout
+from aurora_ingest.api.readiness import ready_ledger
 from aurora_ingest.api.serve_options import ServeOptions
-from aurora_ingest.db.cursor import CURRENT_VERSION
 from aurora_ingest.db.reader import Standing, reading
 from aurora_ingest.errors import BusyDatabaseError, StatementTimeoutError
 
@@ -44,10 +47,18 @@ class Service:
     Attributes:
         options: the settings.
         engine: the database, for reading.
+        order_book: the order book in memory.
+        searches: the gate before searches for paths.
+        watch: tells of new ledgers.
+        streams: how many streams are open.
     """
 
     options: ServeOptions
     engine: sa.Engine
+    order_book: OrderBookStream
+    searches: Gate
+    watch: LedgerWatch
+    streams: Tally
 
 
 @contextmanager
@@ -65,20 +76,6 @@ def snapshot(request: Request) -> Iterator[Snapshot]:
         ledger = ready_ledger(standing)
         request.state.latest_ledger = ledger
         yield Snapshot(connection, ledger, standing)
-
-
-def ready_ledger(standing: Standing) -> int:
-    """Returns the ledger of a state that may be shown.
-
-    Raises:
-        StillIngesting: there is no state yet, or one of another version.
-        StateInvalid: the state was found wrong.
-    """
-    if standing.ledger is None or standing.version != CURRENT_VERSION:
-        raise StillIngesting
-    if standing.state_invalid:
-        raise StateInvalid
-    return standing.ledger
 
 
 @contextmanager

@@ -90,6 +90,10 @@ PoolId = Annotated[
     str, _only(is_hash, "Liquidity pool ID must be a hex-encoded SHA-256 hash"), _shown(f"^{_HASH.pattern}$")
 ]
 """A liquidity pool in the path."""
+TransactionHash = Annotated[
+    str, _only(is_hash, "Transaction hash must be a hex-encoded SHA-256 hash"), _shown(f"^{_HASH.pattern}$")
+]
+"""A transaction in the path."""
 AccountFilter = Annotated[str | None, _ABSENT, _only(is_account, _ACCOUNT_REASON), Query(), _shown(_ACCOUNT)]
 """An account in the query."""
 AssetFilter = Annotated[str | None, _ABSENT, _only(_is_asset, _ASSET_REASON), Query(), _shown(_ASSET)]

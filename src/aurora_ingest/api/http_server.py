@@ -49,4 +49,13 @@ def make_server(options: ServeOptions) -> uvicorn.Server:
         timeout_graceful_shutdown=_GRACE_SECONDS,
         timeout_keep_alive=65,
     )
-    return uvicorn.Server(config)
+    return _Server(config)
+
+
+class _Server(uvicorn.Server):
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Has streams say goodbye before the server waits for its connections to end."""
+        service = getattr(self.config.loaded_app.app.state, "service", None)
+        if service is not None:
+            service.watch.end()
+        await super().shutdown(sockets)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from aurora_ingest.api.problems import OverCapacity
 
@@ -49,3 +49,19 @@ class Gate:
                 self._places.release()
         finally:
             self.inside -= 1
+
+
+class Tally:
+    """Counts what is open. Belongs to one event loop."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    @contextmanager
+    def one_more(self) -> Iterator[None]:
+        """Counts one for the time of the block."""
+        self.count += 1
+        try:
+            yield
+        finally:
+            self.count -= 1

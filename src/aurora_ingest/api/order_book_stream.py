@@ -13,15 +13,15 @@ from typing import Final
 import sqlalchemy as sa
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from aurora_ingest.api.context import ready_ledger
 from aurora_ingest.api.problems import OverCapacity, StillIngesting
+from aurora_ingest.api.readiness import ready_ledger
 from aurora_ingest.api.shared_lock import SharedLock
 from aurora_ingest.db.order_book import OrderBookChanges, read_build_mark, read_changes, read_rows
 from aurora_ingest.db.reader import Standing, reading
 from aurora_ingest.errors import DatabaseError, StateError
 from aurora_ingest.orderbook.graph import OrderBookGraph
 
-_READ_SECONDS: Final = 600.0
+READ_SECONDS: Final = 600.0
 """Longest time of one statement: a large state is read as a whole."""
 _PAUSE_SECONDS: Final = 5.0
 """Pause after a failure."""
@@ -73,6 +73,7 @@ class OrderBookStream:
         self._mark: _Mark | None = None
         self._standing: Standing | None = None
         self._verified = time.monotonic()
+        self._hurry = threading.Event()
         self.failure: str | None = None
         self._ledger = Gauge("aurora_serve_order_book_ledger", "Ledger of the order book.", registry=registry)
         self._offers = Gauge("aurora_serve_order_book_offers", "Offers in the order book.", registry=registry)
@@ -113,6 +114,14 @@ class OrderBookStream:
         except TimeoutError as error:
             raise OverCapacity(headers={"Retry-After": "1"}) from error
 
+    @contextmanager
+    def at(self, ledger: int, ledger_hash: str | None, seconds: float) -> Iterator[OrderBookGraph | None]:
+        """Like `searching`, but yields None if the graph is not that of this ledger."""
+        with self.searching(seconds) as graph:
+            mark = self._mark
+            assert mark is not None
+            yield graph if (mark.ledger, mark.ledger_hash) == (ledger, ledger_hash) else None
+
     def look(self) -> None:
         """Looks at the database once, and brings the graph to where it stands.
 
@@ -120,7 +129,7 @@ class OrderBookStream:
             DatabaseError: it did not answer, or not in time; the graph is as before.
             StateError: its offers or pools cannot be traded with; there is no graph any more.
         """
-        with reading(self._engine, _READ_SECONDS) as (connection, standing):
+        with reading(self._engine, READ_SECONDS) as (connection, standing):
             self._standing = standing
             if not standing.is_ready or standing.ledger is None:
                 self._put(None, None)
@@ -129,9 +138,19 @@ class OrderBookStream:
         self.failure = None
         self._moved(self.ledger)
 
+    def hurry(self) -> None:
+        """Has the next look begin at once."""
+        self._hurry.set()
+
     def run(self, stop: threading.Event, poll_seconds: float) -> None:
-        """Looks again and again until it is told to stop; a failure is logged once and tried again."""
+        """Looks again and again until it is told to stop; a failure is logged once and tried again.
+
+        Args:
+            stop: when to stop; `hurry` after it is set.
+            poll_seconds: pause between two looks.
+        """
         while not stop.is_set():
+            self._hurry.clear()
             pause = poll_seconds
             try:
                 self.look()
@@ -140,7 +159,7 @@ class OrderBookStream:
                     _LOG.warning("The order book cannot follow the database", extra={"reason": str(error)})
                 self.failure = str(error)
                 pause = max(poll_seconds, min(_PAUSE_SECONDS, 10 * poll_seconds))
-            stop.wait(pause)
+            self._hurry.wait(pause)
 
     def _come_to(self, connection: sa.Connection, mark: _Mark) -> None:
         reason = self._doubt(mark)

@@ -16,6 +16,8 @@ from aurora_ingest.api.problems import BadRequest
 
 DEFAULT_LIMIT: Final = 10
 MAX_LIMIT: Final = 200
+NOW: Final = "now"
+"""The cursor of a stream that begins with what comes next."""
 _MAX_NUMBER: Final = 2**63 - 1
 
 
@@ -47,13 +49,15 @@ class Page:
         """Reads a cursor that is one number, as those of offers and history are.
 
         Returns:
-            The number; None on the first page.
+            The number; None on the first page. After ``now`` comes nothing yet: it is the greatest number.
 
         Raises:
             BadRequest: it is not one.
         """
         if not self.cursor:
             return None
+        if self.cursor == NOW:
+            return _MAX_NUMBER
         if not (self.cursor.isascii() and self.cursor.isdigit()) or int(self.cursor[:20]) > _MAX_NUMBER:
             raise BadRequest.of_field("cursor", "invalid cursor: expected a number of 63 bits")
         return int(self.cursor)

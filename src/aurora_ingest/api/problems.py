@@ -82,6 +82,16 @@ class BadRequest(Problem):
         return cls(extras={"invalid_field": field, "reason": reason})
 
 
+class InvalidOrderBook(Problem):
+    """The pair of an order book is not told."""
+
+    kind, title, status = "invalid_order_book", "Invalid Order Book Parameters", 400
+    detail = (
+        "Which order book? Both selling_asset_type and buying_asset_type have to be native, credit_alphanum4 or "
+        "credit_alphanum12, and an asset that is not native needs its code and its issuer as well."
+    )
+
+
 class NotAcceptable(Problem):
     """The client takes no kind of answer that there is."""
 

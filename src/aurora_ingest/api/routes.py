@@ -10,10 +10,14 @@ from aurora_ingest.api.resources import (
     accounts,
     assets,
     claimable_balances,
+    health,
     ledgers,
     liquidity_pools,
     offers,
+    order_book,
+    paths,
     root,
+    transactions,
 )
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
@@ -24,4 +28,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     assets.router,
     claimable_balances.router,
     liquidity_pools.router,
+    order_book.router,
+    paths.router,
+    transactions.router,
+    health.router,
 )

@@ -7,8 +7,10 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 from fastapi import APIRouter, Path
 from starlette.requests import Request
+from starlette.responses import Response
 
-from aurora_ingest.api.context import snapshot
+from aurora_ingest.api.context import Snapshot, snapshot
+from aurora_ingest.api.event_stream import STREAMED, Event, streamed
 from aurora_ingest.api.hal import HalResponse, link
 from aurora_ingest.api.instants import instant
 from aurora_ingest.api.paging import Page, Paging, collection
@@ -20,15 +22,24 @@ from aurora_ingest.orderbook.amount import units
 router = APIRouter(tags=["ledgers"])
 
 
-@router.get("/ledgers", summary="Ledgers, one after the other.")
-def ledgers(request: Request, page: Paging) -> HalResponse:
+@router.get("/ledgers", summary="Ledgers, one after the other.", responses=STREAMED)
+def ledgers(request: Request, page: Paging) -> Response:
     """A page of ledgers; with ``Accept: text/event-stream`` each new one as it closes."""
     cursor = ledger_cursor(page)
+
+    def events(seen: Snapshot, at: Page) -> list[Event]:
+        rows = read_ledgers(seen.connection, seen.ledger, ledger_cursor(at), at.limit, descending=at.descending)
+        return [(str(row.id), ledger_document(row, request)) for row in rows]
+
+    stream = streamed(request, page, events, newest=lambda seen: str(int(Toid(seen.ledger))))
+    if stream is not None:
+        return stream
     with snapshot(request) as seen:
-        if page.descending and cursor is not None and cursor <= (read_elder_ledger(seen.connection) or 0):
-            raise BeforeHistory
-        rows = read_ledgers(seen.connection, seen.ledger, cursor, page.limit, descending=page.descending)
-        return seen.answer(collection([ledger_document(row, request) for row in rows], page, request))
+        if page.descending and cursor is not None:
+            elder = read_elder_ledger(seen.connection)
+            if elder is not None and cursor < elder:
+                raise BeforeHistory
+        return seen.answer(collection([document for _, document in events(seen, page)], page, request))
 
 
 @router.get("/ledgers/{sequence}", summary="One ledger.")
