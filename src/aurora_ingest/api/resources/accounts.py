@@ -91,7 +91,7 @@ def account(request: Request, account_id: AccountId) -> HalResponse:
         return seen.answer(account_document(found, partial(link, request)))
 
 
-@router.get("/accounts/{account_id}/data/{key}", summary="A data entry of an account.")
+@router.get("/accounts/{account_id}/data/{key:path}", summary="A data entry of an account.")
 def data_entry(
     request: Request, account_id: AccountId, key: Annotated[str, Path(min_length=1, max_length=64)]
 ) -> HalResponse:
