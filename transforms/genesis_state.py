@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from aurora_ingest.db import cursor
-from aurora_ingest.db.apply_state import apply_state, stage_state
+from aurora_ingest.db.apply_state import apply_state, stage_states
 from aurora_ingest.db.engine import writing
 from aurora_ingest.errors import DatabaseError
 from aurora_ingest.ledger.genesis import GENESIS_LEDGER, genesis_hash
@@ -47,6 +47,6 @@ def begin_at_genesis(engine: sa.Engine, network: Network, tables: Sequence[str] 
                 (cursor.STATE_INVALID, "false"),
             ):
                 cursor.write(connection, key, value)
-            apply_state(connection, stage_state(connection, change))
+            apply_state(connection, *stage_states(connection, [change]))
     except IntegrityError as error:  # another node was faster
         raise DatabaseError(there.format("that another node has just made")) from error

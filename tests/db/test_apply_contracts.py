@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 
 from aurora_ingest import _kernel
-from aurora_ingest.db.apply_state import apply_state, stage_state
+from aurora_ingest.db.apply_state import apply_state, stage_states
 from aurora_ingest.db.engine import is_postgres, writing
 from aurora_ingest.db.tables import STATE_TABLES
 from aurora_ingest.errors import StateError
@@ -142,7 +142,7 @@ def apply(engine: sa.Engine, ledger: int, changes: list[Change]) -> None:
     unit = compacted(unit, entry_columns(TABLES), STANDALONE.network_id)
     change = state_change(with_tables(unit, TABLES), TABLES, STANDALONE)
     with writing(engine) as connection:
-        apply_state(connection, stage_state(connection, change))
+        apply_state(connection, *stage_states(connection, [change]))
 
 
 def cleared(engine: sa.Engine) -> sa.Engine:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from stellar_sdk import xdr
 
 from aurora_ingest import _kernel
-from aurora_ingest.db.apply_state import apply_state, stage_state
+from aurora_ingest.db.apply_state import apply_state, stage_states
 from aurora_ingest.db.engine import writing
 from aurora_ingest.db.state_change import AppliedRows, StateChange
 from aurora_ingest.db.tables import STATE_TABLES
@@ -70,7 +70,7 @@ def account(**fields: Any) -> bytes:
 
 def apply(engine: sa.Engine, *changes: StateChange) -> list[dict[str, AppliedRows]]:
     with writing(engine) as connection:
-        staged = [stage_state(connection, change) for change in changes]
+        staged = stage_states(connection, changes)
         return [dict(apply_state(connection, each)) for each in staged]
 
 
@@ -139,7 +139,7 @@ def test_ledgers_staged_together_are_applied_one_by_one(engine: sa.Engine) -> No
 def test_a_transaction_that_fails_leaves_nothing_behind(engine: sa.Engine) -> None:
     line = trust_line(0, 7)
     with engine.connect() as connection, connection.begin() as transaction:
-        apply_state(connection, stage_state(connection, changed(5, (CREATED, None, line))))
+        apply_state(connection, *stage_states(connection, [changed(5, (CREATED, None, line))]))
         transaction.rollback()
     assert count(engine, "trust_lines") == 0
     assert usd(engine) is None
@@ -154,14 +154,14 @@ def test_a_value_that_no_column_holds_is_refused_before_the_lock(postgres: sa.En
         pytest.raises(RowRejectedError, match=r"table accounts, ledger 5: .*num_subentries"),
         writing(postgres) as lost,
     ):
-        stage_state(lost, changed(5, (CREATED, None, entry)))
+        stage_states(lost, [changed(5, (CREATED, None, entry))])
     assert count(postgres, "accounts") == 0
 
 
 @pytest.mark.postgres
 def test_what_is_sent_is_gone_with_the_transaction(postgres: sa.Engine) -> None:
     with writing(postgres) as connection:
-        stage_state(connection, changed(5, (CREATED, None, account())))
+        stage_states(connection, [changed(5, (CREATED, None, account()))])
         assert connection.exec_driver_sql("SELECT count(*) FROM live_accounts").scalar_one() == 1
     with postgres.connect() as connection:
         names = sa.text("SELECT relname FROM pg_class WHERE relname LIKE 'live%' AND relpersistence = 't'")

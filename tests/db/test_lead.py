@@ -291,7 +291,7 @@ node.commit([ledgers[number] for number in range(64, 71)])
 @pytest.mark.parametrize(
     "point,left",
     [
-        ("send_ledger:after", 63),
+        ("send_ledgers:after", 63),
         ("lock_cursor:after", 63),
         ("apply_state:after", 63),
         ("commit:before", 63),

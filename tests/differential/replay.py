@@ -13,7 +13,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from aurora_ingest import _kernel
-from aurora_ingest.db.apply_state import apply_state, stage_state
+from aurora_ingest.db.apply_state import apply_state, stage_states
 from aurora_ingest.db.engine import connect, writing
 from aurora_ingest.db.load import load_batch
 from aurora_ingest.db.state_change import StateChange
@@ -78,7 +78,7 @@ class ReplayedState:
         """Applies ledgers in order, so many in one transaction, all of them staged before the first is applied."""
         for group in grouped(changes, together):
             with writing(self._engine) as connection:
-                staged = [stage_state(connection, change) for change in group]
+                staged = stage_states(connection, group)
                 for each in staged:
                     assert each.ledger == self.ledger + 1
                     apply_state(connection, each)

@@ -66,9 +66,9 @@ def _place_strikes(habits: Habits) -> None:
         _obey(Path(habits.orders), place, habits.name)
 
     sending = False
-    send, rows = lead.send_ledger, load._kernel.copy_rows
+    send, rows = lead.send_ledgers, load._kernel.copy_rows
 
-    def send_ledger(*args: Any) -> Any:
+    def send_ledgers(*args: Any) -> Any:
         nonlocal sending
         sending = True
         try:
@@ -81,7 +81,7 @@ def _place_strikes(habits: Habits) -> None:
             strike(INSIDE_COPY)
         return rows(*args)
 
-    lead.send_ledger = send_ledger
+    lead.send_ledgers = send_ledgers
     load._kernel.copy_rows = copy_rows
     _wrap(lead, "lock_cursor", after=lambda: strike(AFTER_LOCK))
     _wrap(lead, "commit", before=lambda: strike(BEFORE_COMMIT), after=lambda: strike(AFTER_COMMIT))

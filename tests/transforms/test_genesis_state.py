@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from aurora_ingest.db import cursor
-from aurora_ingest.db.apply_state import apply_state, stage_state
+from aurora_ingest.db.apply_state import apply_state, stage_states
 from aurora_ingest.db.engine import writing
 from aurora_ingest.db.tables import STATE_TABLES
 from aurora_ingest.errors import DatabaseError
@@ -61,5 +61,5 @@ def test_ledgers_follow_on_it(engine: sa.Engine, shared_data: Path) -> None:
     begin_at_genesis(engine, STANDALONE)
     with writing(engine) as connection:
         for ledger in range(2, 16):
-            apply_state(connection, stage_state(connection, changes[ledger]))
+            apply_state(connection, *stage_states(connection, [changes[ledger]]))
     assert count(engine)["accounts"] > 1

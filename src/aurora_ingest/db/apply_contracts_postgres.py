@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import pyarrow as pa
 import sqlalchemy as sa
 
-from aurora_ingest.db.state_change import AppliedRows, AssetContractChange
+from aurora_ingest.db.state_change import LIFETIMES, AppliedRows, AssetContractChange
 from aurora_ingest.errors import StateError
-from aurora_ingest.ledger.asset_contract import BALANCE, INSTANCE, recognised
+from aurora_ingest.ledger.asset_contract import BALANCE, INSTANCE, SCHEMA, recognised
 
-Send = Callable[[sa.Connection, str, sa.Table, pa.RecordBatch, int], None]
+Add = Callable[[str, sa.Table, pa.RecordBatch, int], bool]
+Send = Callable[[sa.Connection, str, sa.Table, Sequence[tuple[int, pa.RecordBatch]]], None]
+MakeTable = Callable[[sa.Connection, str, sa.Table, Sequence[str]], None]
 
 BALANCES: Final = "contract_asset_balances"
 CONTRACTS: Final = "asset_contracts"
@@ -34,17 +36,40 @@ _ROWS_TABLE: Final = sa.Table(
     sa.Column("live_until_ledger", sa.BigInteger()),
     sa.Column("returned", sa.Boolean()),
 )
+_SHARES_TABLE: Final = sa.Table(
+    _SHARES,
+    sa.MetaData(),
+    sa.Column("contract_id", sa.LargeBinary()),
+    sa.Column("balance", sa.Numeric()),
+    sa.Column("holders", sa.BigInteger()),
+)
 
 
-def stage(connection: sa.Connection, change: AssetContractChange, ledger: int, send: Send) -> None:
-    """Sends rows, keys and lifetimes; empty ones too, since the statements name every temporary table."""
-    send(connection, _ROWS, _ROWS_TABLE, change.rows, ledger)
-    send(connection, _KEYS, _ROWS_TABLE, change.keys, ledger)
-    send(connection, _LIVES, _ROWS_TABLE, change.lifetimes, ledger)
+def stage(change: AssetContractChange, ledger: int, add: Add) -> bool:
+    """Gives rows, keys and lifetimes to be sent, and tells whether there are any."""
+    parts = ((_ROWS, change.rows), (_KEYS, change.keys), (_LIVES, change.lifetimes))
+    given = [add(name, _ROWS_TABLE, batch, ledger) for name, batch in parts]
+    return any(given)
 
 
-def apply(connection: sa.Connection, ledger: int, network_id: bytes, send: Send) -> Mapping[str, AppliedRows]:
+def make_tables(connection: sa.Connection, make_table: MakeTable) -> None:
+    """Makes the temporary tables, since the statements name each of them."""
+    for name, columns in ((_ROWS, SCHEMA.names), (_KEYS, ["key_hash"]), (_LIVES, LIFETIMES.names)):
+        make_table(connection, name, _ROWS_TABLE, columns)
+    make_table(connection, _SHARES, _SHARES_TABLE, _SHARES_TABLE.columns.keys())
+
+
+def apply(
+    connection: sa.Connection, ledger: int, network_id: bytes, send: Send, *, changed: bool
+) -> Mapping[str, AppliedRows]:
     """Brings the three tables from the ledger before to this one; contract_data and ttl are there already.
+
+    Args:
+        connection: in the transaction that staged.
+        ledger: the ledger.
+        network_id: SHA-256 of the passphrase.
+        send: sends further rows.
+        changed: False if `stage` found nothing; then rows only expire.
 
     Raises:
         StateError: an asset contract's entry has no TTL, or a contract would have fewer than no holders.
@@ -54,36 +79,47 @@ def apply(connection: sa.Connection, ledger: int, network_id: bytes, send: Send)
     def run(statement: str) -> int:
         return connection.execute(sa.text(statement), number).rowcount
 
-    run(
-        f"CREATE TEMPORARY TABLE IF NOT EXISTS {_SHARES} "
-        "(stage_ledger bigint, contract_id bytea, balance numeric, holders bigint) ON COMMIT DELETE ROWS"
-    )
-    for table in (BALANCES, CONTRACTS):
-        run(
-            f"UPDATE {table} t SET expiration_ledger = l.live_until_ledger FROM {_LIVES} l "  # noqa: S608
-            "WHERE l.stage_ledger = :ledger AND t.key_hash = l.key_hash"
-        )
-    changed = f"USING {_KEYS} k WHERE k.stage_ledger = :ledger AND t.key_hash = k.key_hash"
+    if changed:
+        for table in (BALANCES, CONTRACTS):
+            run(
+                f"UPDATE {table} t SET expiration_ledger = l.live_until_ledger FROM {_LIVES} l "  # noqa: S608
+                "WHERE l.stage_ledger = :ledger AND t.key_hash = l.key_hash"
+            )
+    touched = f"USING {_KEYS} k WHERE k.stage_ledger = :ledger AND t.key_hash = k.key_hash"
     expired = "WHERE t.expiration_ledger < :ledger"
+    leaving = (touched, expired) if changed else (expired,)
     left = {
         BALANCES: sum(
             run(
                 f"WITH gone AS (DELETE FROM {BALANCES} t {which} RETURNING asset_contract_id, amount) "  # noqa: S608
                 f"INSERT INTO {_SHARES} SELECT :ledger, asset_contract_id, -amount, -1 FROM gone"
             )
-            for which in (changed, expired)
+            for which in leaving
         ),
-        CONTRACTS: sum(run(f"DELETE FROM {CONTRACTS} t {which}") for which in (changed, expired)),  # noqa: S608
+        CONTRACTS: sum(run(f"DELETE FROM {CONTRACTS} t {which}") for which in leaving),  # noqa: S608
     }
+    written = _write_living(connection, ledger, network_id, send) if changed else dict.fromkeys(left, 0)
+    applied = {table: AppliedRows(written[table], left[table]) for table in written}
+    moved = left[BALANCES] or written[BALANCES]
+    return applied | {STATS: _add_shares(connection, ledger) if moved else AppliedRows()}
+
+
+def _write_living(connection: sa.Connection, ledger: int, network_id: bytes, send: Send) -> dict[str, int]:
+    """Writes the rows that changed, or returned, and live; returns how many by table."""
+    number = {"ledger": ledger}
+
+    def run(statement: str) -> int:
+        return connection.execute(sa.text(statement), number).rowcount
+
     back = _returned(connection, ledger, network_id)
     if back.num_rows:
-        send(connection, _ROWS, _ROWS_TABLE, back, ledger)
+        send(connection, _ROWS, _ROWS_TABLE, [(ledger, back)])
     _require_ttl(connection, ledger)
     lives = (
         f"FROM {_ROWS} r JOIN ttl ON ttl.key_hash = r.key_hash "
         "WHERE r.stage_ledger = :ledger AND ttl.live_until_ledger >= :ledger AND r.kind ="
     )
-    written = {
+    return {
         BALANCES: run(
             f"WITH come AS (INSERT INTO {BALANCES} (key_hash, asset_contract_id, amount, expiration_ledger) "  # noqa: S608
             f"SELECT r.key_hash, r.contract_id, r.amount, ttl.live_until_ledger {lives} {BALANCE} "
@@ -97,8 +133,6 @@ def apply(connection: sa.Connection, ledger: int, network_id: bytes, send: Send)
             f"{lives} {INSTANCE}"
         ),
     }
-    applied = {table: AppliedRows(written[table], left[table]) for table in written}
-    return applied | {STATS: _add_shares(connection, ledger)}
 
 
 def _returned(connection: sa.Connection, ledger: int, network_id: bytes) -> pa.RecordBatch:

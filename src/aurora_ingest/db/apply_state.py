@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -23,21 +23,25 @@ class StagedState(Protocol):
         """Applies it; see `apply_state`."""
 
 
-def stage_state(connection: sa.Connection, change: StateChange) -> StagedState:
-    """Sends the rows of a ledger, the slow part that needs no lock and does not look at the state.
+def stage_states(connection: sa.Connection, changes: Sequence[StateChange]) -> list[StagedState]:
+    """Sends the rows of ledgers, the slow part that needs no lock and does not look at the state.
 
-    In PostgreSQL they go by COPY into temporary tables of the session, which are emptied when the transaction ends;
-    several ledgers may be staged one after another. In SQLite they are only made ready in memory.
+    In PostgreSQL they go by COPY into temporary tables of the session, one COPY for each table, however many ledgers
+    there are; the tables are emptied when the transaction ends. In SQLite the rows are only made ready in memory.
 
     Args:
-        connection: in the transaction in which the ledger will be applied.
-        change: what the ledger does.
+        connection: in the transaction in which the ledgers will be applied.
+        changes: what each ledger does, ascending.
+
+    Returns:
+        The staged ledgers, in the same order.
 
     Raises:
         RowRejectedError: a value that its column cannot hold.
     """
-    make = apply_state_postgres.stage if is_postgres(connection) else apply_state_sqlite.stage
-    return make(connection, change)
+    if is_postgres(connection):
+        return [*apply_state_postgres.stage(connection, changes)]
+    return [apply_state_sqlite.stage(connection, change) for change in changes]
 
 
 def apply_state(connection: sa.Connection, staged: StagedState) -> Mapping[str, AppliedRows]:
@@ -50,7 +54,7 @@ def apply_state(connection: sa.Connection, staged: StagedState) -> Mapping[str, 
 
     Args:
         connection: the one that staged, still in the same transaction, with the cursor row locked by the caller.
-        staged: of `stage_state`; ledgers in ascending order without holes.
+        staged: of `stage_states`; ledgers in ascending order without holes.
 
     Returns:
         Rows written and left, by table.

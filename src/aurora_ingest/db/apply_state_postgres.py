@@ -1,18 +1,19 @@
-"""One ledger into the state tables of PostgreSQL: COPY into temporary tables, then statements that join them."""
+"""Ledgers into the state tables of PostgreSQL: COPY into temporary tables, then statements that join them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
 from aurora_ingest import _kernel
 from aurora_ingest.db import apply_contracts_postgres as contracts
 from aurora_ingest.db import order_book_removals
-from aurora_ingest.db.load import COPY_ROWS, postgres_types
+from aurora_ingest.db.load import copy_batch, postgres_types
 from aurora_ingest.db.state_change import AppliedRows, StateChange
 from aurora_ingest.db.tables import STATE_TABLES
 from aurora_ingest.errors import RowRejectedError, StateError
@@ -20,6 +21,8 @@ from aurora_ingest.errors import RowRejectedError, StateError
 LEDGER: Final = "stage_ledger"
 """Column of every temporary table: the ledger whose row it is."""
 ASSET_STATS: Final = "exp_asset_stats"
+Part = tuple[int, pa.RecordBatch]
+"""A ledger and rows of it."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class PostgresStage:
         leaving: tables that lose rows.
         asset_stats: True if asset statistics change.
         contracts: True if the tables of asset contracts are kept.
+        contracts_changed: True if the ledger changed anything that they are made of; rows expire without that.
     """
 
     ledger: int
@@ -41,6 +45,7 @@ class PostgresStage:
     leaving: tuple[str, ...]
     asset_stats: bool
     contracts: bool
+    contracts_changed: bool
 
     def apply(self, connection: sa.Connection) -> Mapping[str, AppliedRows]:
         """Runs the statements; see apply_state.apply_state."""
@@ -52,65 +57,79 @@ class PostgresStage:
         if self.asset_stats:
             applied[ASSET_STATS] = _add_asset_stats(connection, self.ledger)
         if self.contracts:
-            applied |= contracts.apply(connection, self.ledger, self.network_id, send)
+            applied |= contracts.apply(connection, self.ledger, self.network_id, send, changed=self.contracts_changed)
         return applied
 
 
-def stage(connection: sa.Connection, change: StateChange) -> PostgresStage:
-    """Sends the rows; see apply_state.stage_state."""
-    upserts, leaving = [], []
-    for table, rows in change.tables.items():
-        if rows.leaving.num_rows:
-            send(connection, _gone(table), STATE_TABLES[table], rows.leaving, change.ledger)
-            leaving.append(table)
-        if rows.upserts.num_rows:
-            send(connection, _come(table), STATE_TABLES[table], rows.upserts, change.ledger)
-            upserts.append(table)
-    stats = change.asset_stats
-    if stats is not None and stats.num_rows:
-        send(connection, _come(ASSET_STATS), STATE_TABLES[ASSET_STATS], stats, change.ledger)
-    if change.contracts is not None:
-        contracts.stage(connection, change.contracts, change.ledger, send)
-    return PostgresStage(
-        ledger=change.ledger,
-        network_id=change.network_id,
-        upserts=tuple(upserts),
-        leaving=tuple(leaving),
-        asset_stats=stats is not None and stats.num_rows > 0,
-        contracts=change.contracts is not None,
-    )
+def stage(connection: sa.Connection, changes: Sequence[StateChange]) -> list[PostgresStage]:
+    """Sends the rows; see apply_state.stage_states."""
+    parts: dict[str, tuple[sa.Table, list[Part]]] = {}
+
+    def add(name: str, like: sa.Table, batch: pa.RecordBatch, ledger: int) -> bool:
+        if batch.num_rows:
+            parts.setdefault(name, (like, []))[1].append((ledger, batch))
+        return bool(batch.num_rows)
+
+    staged = []
+    for change in changes:
+        ledger = change.ledger
+        tables = {name: (STATE_TABLES[name], rows) for name, rows in change.tables.items()}
+        stats = change.asset_stats
+        staged.append(
+            PostgresStage(
+                ledger=ledger,
+                network_id=change.network_id,
+                upserts=tuple(n for n, (like, rows) in tables.items() if add(_come(n), like, rows.upserts, ledger)),
+                leaving=tuple(n for n, (like, rows) in tables.items() if add(_gone(n), like, rows.leaving, ledger)),
+                asset_stats=stats is not None and add(_come(ASSET_STATS), STATE_TABLES[ASSET_STATS], stats, ledger),
+                contracts=change.contracts is not None,
+                contracts_changed=change.contracts is not None and contracts.stage(change.contracts, ledger, add),
+            )
+        )
+    if any(each.contracts for each in staged):
+        contracts.make_tables(connection, make_table)
+    for name, (like, some) in parts.items():
+        send(connection, name, like, some)
+    return staged
 
 
-def send(connection: sa.Connection, name: str, like: sa.Table, batch: pa.RecordBatch, ledger: int) -> None:
-    """Copies a batch into a temporary table of the session, which is made when it is not there.
+def make_table(connection: sa.Connection, name: str, like: sa.Table, columns: Sequence[str]) -> None:
+    """Makes a temporary table of the session, unless it is there.
 
     Args:
         connection: in a transaction.
         name: name of the temporary table.
         like: table that gives the columns their types.
-        batch: columns named as the table's; their order is that of the temporary table for the whole session.
-        ledger: the ledger whose rows these are.
+        columns: names of its columns behind LEDGER, always the same and in the same order for the same name.
+    """
+    typed = [f'"{column}" {kind}' for column, kind in zip(columns, postgres_types(like, list(columns)), strict=True)]
+    connection.exec_driver_sql(
+        f'CREATE TEMPORARY TABLE IF NOT EXISTS "{name}" ({LEDGER} bigint, {", ".join(typed)}) ON COMMIT DELETE ROWS'
+    )
+
+
+def send(connection: sa.Connection, name: str, like: sa.Table, parts: Sequence[Part]) -> None:
+    """Copies rows of ledgers into a temporary table of the session, which is made when it is not there.
+
+    Args:
+        connection: in a transaction.
+        name: name of the temporary table.
+        like: table that gives the columns their types.
+        parts: ledgers and their rows, with columns named as the table's.
 
     Raises:
         RowRejectedError: a value that its column cannot hold.
     """
+    batch = pa.concat_batches([rows for _, rows in parts])
     names = batch.schema.names
-    types = postgres_types(like, names)
-    columns = [f'"{column}" {kind}' for column, kind in zip(names, types, strict=True)]
-    connection.exec_driver_sql(
-        f'CREATE TEMPORARY TABLE IF NOT EXISTS "{name}" ({LEDGER} bigint, {", ".join(columns)}) ON COMMIT DELETE ROWS'
-    )
-    ledgers = pa.repeat(pa.scalar(ledger, pa.int64()), batch.num_rows)
+    make_table(connection, name, like, names)
+    counts = [rows.num_rows for _, rows in parts]
+    ledgers = pa.array(np.repeat(np.array([ledger for ledger, _ in parts], np.int64), counts))
     rows = pa.RecordBatch.from_arrays([ledgers, *batch.columns], names=[LEDGER, *names])
-    listed = ", ".join(f'"{column}"' for column in rows.schema.names)
-    driver: Any = connection.connection.driver_connection
     try:
-        with driver.cursor() as cursor, cursor.copy(f'COPY "{name}" ({listed}) FROM STDIN (FORMAT binary)') as copy:
-            copy.write(_kernel.COPY_HEADER)
-            for start in range(0, rows.num_rows, COPY_ROWS):
-                copy.write(_kernel.copy_rows(rows.slice(start, COPY_ROWS), ["bigint", *types]))
-            copy.write(_kernel.COPY_TRAILER)
+        copy_batch(connection, name, rows, ["bigint", *postgres_types(like, names)])
     except _kernel.RowError as error:
+        ledger = parts[0][0] if len(parts) == 1 else f"{parts[0][0]} to {parts[-1][0]}"
         raise RowRejectedError(f"table {like.name}, ledger {ledger}: {error}") from error
 
 

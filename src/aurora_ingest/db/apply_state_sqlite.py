@@ -51,7 +51,7 @@ class SqliteStage:
 
 
 def stage(_connection: sa.Connection, change: StateChange) -> SqliteStage:
-    """Keeps the rows; see apply_state.stage_state."""
+    """Keeps the rows; see apply_state.stage_states."""
     return SqliteStage(change)
 
 

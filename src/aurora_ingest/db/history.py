@@ -70,8 +70,13 @@ class ChunkRows:
 
 
 def ledger_bounds(table: str, ledgers: LedgerRange) -> tuple[str, int, int]:
-    """Returns a table's column that tells the ledger, and its least and greatest value in a range of ledgers."""
-    column, bits = LEDGER_KEYS[table]
+    """Returns a table's column that tells the ledger, and its least and greatest value in a range of ledgers.
+
+    Args:
+        table: a table of LEDGER_KEYS, or ``ingest_ledger_counts``.
+        ledgers: the range.
+    """
+    column, bits = {**LEDGER_KEYS, ingest_ledger_counts.name: ("ledger_sequence", 0)}[table]
     return column, ledgers.first << bits, ((ledgers.last + 1) << bits) - 1
 
 

@@ -16,9 +16,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from aurora_ingest.db import chunk_locks, cursor, guards, holders
-from aurora_ingest.db.apply_state import StagedState, apply_state, stage_state
+from aurora_ingest.db.apply_state import StagedState, apply_state, stage_states
 from aurora_ingest.db.engine import clock, is_postgres, writer
 from aurora_ingest.db.history import delete_ledgers, ledger_bounds, trim_receipts
+from aurora_ingest.db.history_books import ingest_ledger_counts
 from aurora_ingest.db.lead_books import ingest_commits
 from aurora_ingest.db.load import load_batch
 from aurora_ingest.db.state_change import StateChange
@@ -46,7 +47,7 @@ class PreparedLedger:
         previous_ledger_hash: hash of the ledger before, as its header states it.
         state: what it does to the state tables.
         history: rows by history table; tables that are not named are left alone.
-        counts: rows of history.COUNTS_SCHEMA that go with the history.
+        counts: rows of history.COUNTS_SCHEMA that go with the history; none without history.
     """
 
     sequence: int
@@ -209,7 +210,7 @@ class Committer:
     def _commit_together(self, pending: Sequence[PreparedLedger]) -> CommitResult:
         """One transaction: rows are sent, the cursor is locked and looked at, then only the server works."""
         with writer(self._engine) as connection, connection.begin() as transaction:
-            staged = [_Staged(ledger, send_ledger(connection, ledger)) for ledger in pending]
+            staged = [_Staged(*pair) for pair in zip(pending, send_ledgers(connection, pending), strict=True)]
             self._limit(connection)
             locked_at = time.monotonic()
             last = self._checked_cursor(connection, lock=True)
@@ -217,18 +218,20 @@ class Committer:
             if not left or left[0].ledger.sequence != last + 1:
                 return CommitResult(Outcome.WAITS if left else Outcome.FOLLOWED, last)
             before = cursor.read_last_hash(connection)
-            committed: list[int] = []
+            applied: list[PreparedLedger] = []
             for each in left:
-                if committed and time.monotonic() - locked_at > MAX_LOCK_SECONDS:
+                if applied and time.monotonic() - locked_at > MAX_LOCK_SECONDS:
                     break
                 require_successor(each.ledger, before)
-                self._write(connection, each)
+                apply_state(connection, each.state)
                 before = each.ledger.ledger_hash
-                committed.append(each.ledger.sequence)
-            cursor.write(connection, cursor.LAST_LEDGER, str(committed[-1]))
+                applied.append(each.ledger)
+            self._write_books(connection, applied)
+            cursor.write(connection, cursor.LAST_LEDGER, str(applied[-1].sequence))
             cursor.write(connection, cursor.LAST_HASH, str(before))
             commit(transaction)
-            return CommitResult(Outcome.LED, committed[-1], tuple(committed), time.monotonic() - locked_at)
+            committed = tuple(ledger.sequence for ledger in applied)
+            return CommitResult(Outcome.LED, committed[-1], committed, time.monotonic() - locked_at)
 
     def _limit(self, connection: sa.Connection) -> None:
         """Has the server end this session's transaction when it holds the cursor for too long."""
@@ -237,20 +240,18 @@ class Committer:
             for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
                 connection.exec_driver_sql(f"SET LOCAL {name} = {limit}")
 
-    def _write(self, connection: sa.Connection, staged: _Staged) -> None:
-        ledger = staged.ledger
-        apply_state(connection, staged.state)
-        if ledger.history:
-            here = LedgerRange(ledger.sequence, ledger.sequence)
+    def _write_books(self, connection: sa.Connection, ledgers: Sequence[PreparedLedger]) -> None:
+        """Writes the history of ledgers whose state is applied, and who wrote them."""
+        tables = list(dict.fromkeys(table for ledger in ledgers for table in ledger.history))
+        if tables:
+            here = LedgerRange(ledgers[0].sequence, ledgers[-1].sequence)
             chunk_locks.lock_ledgers(connection, here)
-            delete_ledgers(connection, ledger.history, here)
-            trim_receipts(connection, here, ledger.history)
-            for table in ledger.history:
-                _move_history(connection, table, ledger)
-            if ledger.counts is not None:
-                load_batch(connection, "ingest_ledger_counts", ledger.counts)
-        note = {"ledger": ledger.sequence, "node": self._node, "committed_at": clock(connection)}
-        connection.execute(sa.insert(ingest_commits).values(**note))
+            delete_ledgers(connection, tables, here)
+            trim_receipts(connection, here, tables)
+            _move_history(connection, ledgers, here)
+        note = {"node": self._node, "committed_at": clock(connection)}
+        notes = [{"ledger": ledger.sequence, **note} for ledger in ledgers]
+        connection.execute(sa.insert(ingest_commits).values(notes))
 
     def _end_stuck_holders(self) -> int:
         try:
@@ -260,21 +261,20 @@ class Committer:
             return 0  # the database does not answer; the next try will tell
 
 
-def send_ledger(connection: sa.Connection, ledger: PreparedLedger) -> StagedState:
-    """Sends the rows of a ledger ahead of the lock: the slow part, in which other nodes are not held up.
+def send_ledgers(connection: sa.Connection, ledgers: Sequence[PreparedLedger]) -> list[StagedState]:
+    """Sends the rows of ledgers ahead of the lock: the slow part, in which other nodes are not held up.
 
     Raises:
         RowRejectedError: a value that its column cannot hold.
     """
     if is_postgres(connection):
-        for table, batch in ledger.history.items():
-            if batch.num_rows:
-                staging = _history_stage(table)
-                connection.exec_driver_sql(
-                    f'CREATE TEMPORARY TABLE IF NOT EXISTS "{staging}" (LIKE "{table}") ON COMMIT DELETE ROWS'
-                )
-                load_batch(connection, table, batch, into=staging)
-    return stage_state(connection, ledger.state)
+        for table, batch in _history_of(ledgers).items():
+            staging = _history_stage(table)
+            connection.exec_driver_sql(
+                f'CREATE TEMPORARY TABLE IF NOT EXISTS "{staging}" (LIKE "{table}") ON COMMIT DELETE ROWS'
+            )
+            load_batch(connection, table, batch, into=staging)
+    return stage_states(connection, [ledger.state for ledger in ledgers])
 
 
 def lock_cursor(connection: sa.Connection) -> int | None:
@@ -306,19 +306,28 @@ def require_successor(ledger: PreparedLedger, before: str | None) -> None:
         )
 
 
-def _move_history(connection: sa.Connection, table: str, ledger: PreparedLedger) -> None:
-    batch = ledger.history[table]
-    if not batch.num_rows:
-        return
-    if not is_postgres(connection):
-        load_batch(connection, table, batch)
-        return
-    columns = ", ".join(f'"{column.name}"' for column in METADATA.tables[table].columns)
-    column, least, greatest = ledger_bounds(table, LedgerRange(ledger.sequence, ledger.sequence))
-    connection.exec_driver_sql(
-        f'INSERT INTO "{table}" ({columns}) SELECT {columns} FROM "{_history_stage(table)}" '  # noqa: S608 - our names
-        f'WHERE "{column}" BETWEEN {least:d} AND {greatest:d}'
-    )
+def _history_of(ledgers: Sequence[PreparedLedger]) -> dict[str, pa.RecordBatch]:
+    """Returns the rows of ledgers by table of history, and their counts; tables without rows are left out."""
+    parts: dict[str, list[pa.RecordBatch]] = {}
+    for ledger in ledgers:
+        counts = {} if ledger.counts is None else {ingest_ledger_counts.name: ledger.counts}
+        for table, batch in {**ledger.history, **counts}.items():
+            if batch.num_rows:
+                parts.setdefault(table, []).append(batch)
+    return {table: pa.concat_batches(batches) for table, batches in parts.items()}
+
+
+def _move_history(connection: sa.Connection, ledgers: Sequence[PreparedLedger], here: LedgerRange) -> None:
+    for table, batch in _history_of(ledgers).items():
+        if not is_postgres(connection):
+            load_batch(connection, table, batch)
+            continue
+        columns = ", ".join(f'"{column.name}"' for column in METADATA.tables[table].columns)
+        column, least, greatest = ledger_bounds(table, here)
+        connection.exec_driver_sql(
+            f'INSERT INTO "{table}" ({columns}) SELECT {columns} FROM "{_history_stage(table)}" '  # noqa: S608 - ours
+            f'WHERE "{column}" BETWEEN {least:d} AND {greatest:d}'
+        )
 
 
 def _history_stage(table: str) -> str:

@@ -52,7 +52,7 @@ def load_batch(connection: sa.Connection, table_name: str, batch: pa.RecordBatch
     target = into or table_name
     try:
         if is_postgres(connection):
-            _copy(connection, table, target, batch)
+            copy_batch(connection, target, batch, postgres_types(table, batch.schema.names))
         else:
             _insert(connection, table, target, batch)
     except (_kernel.RowError, OverflowError) as error:
@@ -65,8 +65,18 @@ def postgres_types(table: sa.Table, names: list[str]) -> list[str]:
     return [table.columns[name].type.compile(dialect=_POSTGRES) for name in names]
 
 
-def _copy(connection: sa.Connection, table: sa.Table, target: str, batch: pa.RecordBatch) -> None:
-    types = postgres_types(table, batch.schema.names)
+def copy_batch(connection: sa.Connection, target: str, batch: pa.RecordBatch, types: list[str]) -> None:
+    """Writes a batch into a table of PostgreSQL by one binary COPY.
+
+    Args:
+        connection: in a transaction.
+        target: name of the table.
+        batch: columns named as the table's.
+        types: PostgreSQL's names of their types.
+
+    Raises:
+        RowError: a value that its column cannot hold.
+    """
     columns = ", ".join(f'"{name}"' for name in batch.schema.names)
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor, cursor.copy(f'COPY "{target}" ({columns}) FROM STDIN (FORMAT binary)') as copy:
