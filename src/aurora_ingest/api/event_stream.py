@@ -1,9 +1,9 @@
 """Collections as they grow: server-sent events as Horizon's clients expect them.
 
-A stream begins with an event ``open`` whose data is ``"hello"``. Every record is an event whose id is its paging token:
-a client that comes back with ``Last-Event-ID`` goes on behind it. After ``limit`` records, after some minutes, or when
-the service ends, it closes with ``close`` and ``"byebye"``, and the client comes back. While there is nothing to tell, a
-comment goes out now and then, so that nobody in between takes the connection for dead.
+A stream begins with an event ``open`` whose data is ``"hello"``. Every record is an event whose id is its paging
+token: a client that comes back with ``Last-Event-ID`` goes on behind it. After ``limit`` records, after some minutes,
+or when the service ends, it closes with ``close`` and ``"byebye"``, and the client comes back. While there is nothing
+to tell, a comment goes out now and then, so that nobody in between takes the connection for dead.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from aurora_ingest.cli.operate import fill_gaps_command, reap_command, trigger_r
 from aurora_ingest.cli.order_book import find_paths_command, order_book_command
 from aurora_ingest.cli.redrive import redrive_command
 from aurora_ingest.cli.reingest_range import reingest_range_command
+from aurora_ingest.cli.serve import serve_command
 from aurora_ingest.cli.status import db_group, status_command
 from aurora_ingest.cli.stop import stop_command
 from aurora_ingest.cli.verify_range import verify_range_command
@@ -58,6 +59,7 @@ cli.add_command(redrive_command)
 cli.add_command(verify_range_command)
 cli.add_command(verify_state_command)
 cli.add_command(reap_command)
+cli.add_command(serve_command)
 cli.add_command(status_command)
 cli.add_command(stop_command)
 cli.add_command(trigger_rebuild_command)
