@@ -12,6 +12,7 @@ from aurora_ingest.db import builds
 from aurora_ingest.db.engine import connect
 from aurora_ingest.errors import UsageError
 from aurora_ingest.history_archive.archive import HistoryArchive
+from aurora_ingest.object_store.store import is_remote, joined
 from aurora_ingest.pipelines.options import BuildStateOptions
 from aurora_ingest.transforms.build_plan import DEFAULT_MEMORY, SplitRule, StateBuildPlan
 from aurora_ingest.transforms.extract_receipts import ExtractReceipts, ReportState
@@ -76,9 +77,9 @@ def plan_state_build(options: BuildStateOptions, memory: int = DEFAULT_MEMORY) -
 
 
 def _default_work_dir(options: BuildStateOptions) -> str:
-    """Choose a folder that outlives a crash: beside the Parquet datasets, else the user's cache."""
-    if options.parquet_dir is not None:
-        return str(Path(options.parquet_dir) / ".work")
+    """Choose a folder that outlives a crash: beside the Parquet datasets on a disk, else the user's cache."""
+    if options.parquet_dir is not None and not is_remote(options.parquet_dir):
+        return joined(options.parquet_dir, ".work")
     return str(Path.home() / ".cache" / "aurora-ingest" / "work")
 
 

@@ -13,6 +13,7 @@ from aurora_ingest.db.cursor import CURRENT_VERSION
 from aurora_ingest.errors import UsageError
 from aurora_ingest.history_archive.archive import HistoryArchive
 from aurora_ingest.network import Network
+from aurora_ingest.object_store.store import joined
 from aurora_ingest.transforms.ledger_unit import PARTITION, TOTALS, Receipt
 from aurora_ingest.transforms.processors import by_table
 from aurora_ingest.transforms.work_dir import WorkDir
@@ -153,7 +154,7 @@ class StateBuildPlan:
     @property
     def work(self) -> WorkDir:
         """The build's own part of the work directory."""
-        return WorkDir(f"{self.work_dir.rstrip('/')}/build-{self.build_id[:12]}")
+        return WorkDir(joined(self.work_dir, f"build-{self.build_id[:12]}"))
 
     def finished_indexes(self, kind: str) -> frozenset[int]:
         """Indexes of the finished units of one kind."""

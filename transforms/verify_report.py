@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -19,10 +17,10 @@ from aurora_ingest.history_archive.archive_state import HOT_ARCHIVE_PROTOCOL
 from aurora_ingest.ledger.verdicts import BAD, COLUMNS, OK, VERDICT_SCHEMA, with_outcomes
 from aurora_ingest.ledger.verification import judge_checkpoint, judge_ledgers
 from aurora_ingest.transforms.ledger_unit import batch_from_ipc, batch_to_ipc
+from aurora_ingest.transforms.verdict_dataset import TABLE, VerdictDataset
 from aurora_ingest.transforms.verify_plan import ChunkReceipt, PairReceipt, StateReceipt, VerifyPlan
 from aurora_ingest.transforms.write_parquet import parquet_bytes
 
-TABLE = "ledger_verdicts"
 REPORT = "report.json"
 PART_LEDGERS = 1000
 """Ledgers per part, cut at absolute multiples."""
@@ -153,20 +151,17 @@ def write_report(
     Equal ledgers give equal files. The dataset holds one verification: it is replaced as a whole, manifest last.
     """
     report = Report()
-    draft = None if plan.parquet_dir is None else Path(plan.parquet_dir) / f".{TABLE}.draft"
-    if draft is not None:
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
+    dataset = None if plan.parquet_dir is None else VerdictDataset(plan.parquet_dir)
     for part in _parts(final_verdicts(plan, chunks, states, pairs)):
         report.add(part)
         first, last = part.column(0)[0].as_py(), part.column(0)[-1].as_py()
         name = f"part-{first:010d}-{last:010d}"
         plan.work.write(f"report/{name}.arrow", batch_to_ipc(part))
         report.parts.append(f"report/{name}.arrow")
-        if draft is not None:
-            (draft / f"{name}.parquet").write_bytes(parquet_bytes(part))
-    if draft is not None:
-        _publish(plan, draft, report)
+        if dataset is not None:
+            dataset.add(f"{name}.parquet", parquet_bytes(part))
+    if dataset is not None:
+        dataset.publish(_manifest(plan, report, dataset.names))
     plan.work.write(REPORT, json.dumps(report.to_json()).encode())
     return report
 
@@ -177,18 +172,15 @@ def read_verdicts(plan: VerifyPlan, report: Mapping[str, Any]) -> Iterator[pa.Re
         yield batch_from_ipc(plan.work.read(path))
 
 
-def _publish(plan: VerifyPlan, draft: Path, report: Report) -> None:
-    published = draft.with_name(TABLE)
+def _manifest(plan: VerifyPlan, report: Report, names: Sequence[str]) -> str:
     manifest = {
         "network": plan.network.passphrase,
         "ledgers": [plan.ledgers.first, plan.ledgers.last],
         "pyarrow": pa.__version__,
         **{name: value for name, value in report.to_json().items() if name not in {"parts", "told"}},
-        "files": sorted(path.name for path in draft.iterdir()),
+        "files": sorted(names),
     }
-    shutil.rmtree(published, ignore_errors=True)
-    draft.rename(published)
-    (published / "_manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    return json.dumps(manifest, indent=1) + "\n"
 
 
 def _parts(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

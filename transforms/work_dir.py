@@ -1,13 +1,16 @@
-"""Files that the workers of one build share: cut buckets and spilled partial rows, on any Beam filesystem."""
+"""Files that the workers of one build share: cut buckets and spilled partial rows, in a folder or a bucket."""
 
 from __future__ import annotations
 
-import uuid
+import shutil
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING
 
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
-from apache_beam.io.filesystems import FileSystems
+from aurora_ingest.object_store.local_store import LocalStore
+from aurora_ingest.object_store.patient_store import patient_store
+
+if TYPE_CHECKING:
+    from aurora_ingest.object_store.patient_store import PatientStore
 
 
 @dataclass(frozen=True)
@@ -15,49 +18,40 @@ class WorkDir:
     """A folder for the intermediate files of one build; every file appears whole or not at all.
 
     Attributes:
-        root: a local path or a URL of a filesystem that Beam knows (``gs://`` needs the extra ``gcp``).
+        root: a local path, ``gs://bucket/prefix`` or ``s3://bucket/prefix``.
     """
 
     root: str
 
-    def _path(self, name: str) -> str:
-        return FileSystems.join(self.root, *name.split("/"))
+    @property
+    def _store(self) -> PatientStore:
+        return patient_store(self.root, "work directory")
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file under ``name``, replacing an older one in one step.
 
         Raises:
-            BeamIOError: the filesystem refused.
+            BackendError: the storage refused, or did not answer.
         """
-        path = self._path(name)
-        folder = path.rsplit("/", 1)[0]
-        if not FileSystems.exists(folder):
-            try:
-                FileSystems.mkdirs(folder)
-            except BeamIOError:
-                if not FileSystems.exists(folder):
-                    raise
-        draft = f"{path}.{uuid.uuid4().hex}.part"
-        with FileSystems.create(draft, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
-            stream.write(data)
-        FileSystems.rename([draft], [path])
+        self._store.put(name, data)
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
         """Read a file, or ``length`` bytes of it from ``start``.
 
         Raises:
-            BeamIOError: there is no such file.
+            NotThereError: there is no such file.
+            BackendError: the storage refused, or did not answer.
         """
-        with FileSystems.open(self._path(name), compression_type=CompressionTypes.UNCOMPRESSED) as stream:
-            if start:
-                stream.seek(start)
-            return cast("bytes", stream.read() if length is None else stream.read(length))
+        return self._store.get_part(name, start, length)
 
     def exists(self, name: str) -> bool:
         """Tell whether the file is there."""
-        return cast("bool", FileSystems.exists(self._path(name)))
+        return self._store.size(name) is not None
 
     def remove(self) -> None:
         """Remove the folder with all its files; an absent folder is fine."""
-        if FileSystems.exists(self.root):
-            FileSystems.delete([self.root])
+        plain = self._store.plain
+        if isinstance(plain, LocalStore):
+            shutil.rmtree(plain.root, ignore_errors=True)
+        else:
+            self._store.delete_all("")

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from aurora_ingest.errors import UnfinishedBuildError
+from aurora_ingest.errors import UnfinishedBuildError, WriteConflictError
+from aurora_ingest.object_store.local_store import LocalStore
+from aurora_ingest.object_store.patient_store import PatientStore, patient_store
+from aurora_ingest.object_store.publication import Move, Publication, publish
+from aurora_ingest.object_store.store import ABSENT
 from aurora_ingest.transforms.ledger_unit import LedgerUnit, ParquetPart, Receipt
 
 ROW_GROUP_ROWS = 65_536
@@ -24,13 +27,16 @@ _NO_DICTIONARY_ABOVE = 0.5
 
 @dataclass(frozen=True)
 class ParquetDataset:
-    """The datasets below one folder, for one checkpoint and one build.
+    """The datasets below one folder or address in a bucket, for one checkpoint and one build.
 
     Published files stand at ``<root>/<table>/checkpoint=<seq>/part-NNNNN.parquet`` with a manifest at
     ``<root>/manifests/checkpoint=<seq>.json``; until then they stand below ``<root>/.build-<id>/``.
 
+    In a bucket files are copied into place one by one, under a journal; what is exact at any moment is the manifest,
+    which tells every file's hash.
+
     Attributes:
-        root: local folder.
+        root: folder, or address in a bucket.
         build_id: hex name of the build.
         checkpoint: ledger of the state.
     """
@@ -40,18 +46,23 @@ class ParquetDataset:
     checkpoint: int
 
     @property
-    def staging(self) -> Path:
-        """Folder of the unpublished files."""
-        return Path(self.root) / f"{_STAGING_PREFIX}{self.build_id[:12]}"
+    def store(self) -> PatientStore:
+        """Where the files are."""
+        return patient_store(self.root, "Parquet")
 
     @property
-    def manifest_path(self) -> Path:
-        """Where the manifest of this checkpoint stands."""
-        return Path(self.root) / "manifests" / f"checkpoint={self.checkpoint}.json"
+    def staging(self) -> str:
+        """Folder of the unpublished files, relative to the root."""
+        return f"{_STAGING_PREFIX}{self.build_id[:12]}"
 
-    def table_dir(self, table: str) -> Path:
-        """Published folder of one table."""
-        return Path(self.root) / table / f"checkpoint={self.checkpoint}"
+    @property
+    def manifest(self) -> str:
+        """Path of the manifest of this checkpoint."""
+        return f"manifests/checkpoint={self.checkpoint}.json"
+
+    def table_folder(self, table: str) -> str:
+        """Published folder of one table, relative to the root."""
+        return f"{table}/checkpoint={self.checkpoint}"
 
     def open(self, *, resume: bool, abandon: bool) -> dict[tuple[str, int], Receipt]:
         """Start or continue this build in the folder.
@@ -67,27 +78,27 @@ class ParquetDataset:
             UnfinishedBuildError: an unfinished build is there and neither flag was given, or ``resume`` was given
                 for another build than the one found.
         """
-        for other in sorted(Path(self.root).glob(f"{_STAGING_PREFIX}*")):
+        for other in self.store.folders():
+            if not other.startswith(_STAGING_PREFIX):
+                continue
             if abandon:
-                shutil.rmtree(other)
+                self._drop(other)
             elif not (resume and other == self.staging):
                 message = (
-                    f"{self.root}: unfinished build {other.name.removeprefix(_STAGING_PREFIX)} is there, "
+                    f"{self.store.url}: unfinished build {other.removeprefix(_STAGING_PREFIX)} is there, "
                     f"this run would be {self.build_id[:12]}; continue the same build with --resume, "
                     "or drop it with --abandon"
                 )
                 raise UnfinishedBuildError(message)
-        (self.staging / "receipts").mkdir(parents=True, exist_ok=True)
-        stored = (Receipt.from_json(json.loads(path.read_bytes())) for path in self._receipt_paths())
+        self.store.put(f"{self.staging}/open", b"")
+        receipts = f"{self.staging}/receipts/"
+        paths = [f"{receipts}{name}" for name in self.store.names(receipts) if name.endswith(".json")]
+        stored = [Receipt.from_json(json.loads(data)) for data in self.store.get_all(paths)]
         return {(r.kind, r.index): r for r in stored if self.has_parts(r)}
-
-    def _receipt_paths(self) -> list[Path]:
-        return sorted((self.staging / "receipts").glob("*.json"))
 
     def has_parts(self, receipt: Receipt) -> bool:
         """Tell whether every staged file of a receipt is there with its size."""
-        paths = ((self.staging / part.table / part.name, part.bytes) for part in receipt.parts)
-        return all(path.is_file() and path.stat().st_size == size for path, size in paths)
+        return all(self.store.size(f"{self.staging}/{part.table}/{part.name}") == part.bytes for part in receipt.parts)
 
     def write_unit(self, unit: LedgerUnit) -> LedgerUnit:
         """Write a unit's tables as one file each and note them in its receipt.
@@ -101,12 +112,12 @@ class ParquetDataset:
                 continue
             name = f"part-{unit.index:05d}.parquet"
             data = _encoded(batch)
-            _write_whole(self.staging / table / name, data)
+            self.store.put(f"{self.staging}/{table}/{name}", memoryview(data))
             parts.append(ParquetPart(table, name, batch.num_rows, data.size, hashlib.sha256(data).hexdigest()))
         rows = {table: batch.num_rows for table, batch in unit.row_tables.items()}
         written = unit.with_receipt(parts=tuple(parts), rows=rows)
         receipt = json.dumps(written.receipt.to_json(), sort_keys=True).encode()
-        _write_whole(self.staging / "receipts" / f"{unit.kind}-{unit.index:05d}.json", receipt)
+        self.store.put(f"{self.staging}/receipts/{unit.kind}-{unit.index:05d}.json", receipt)
         return written
 
     def publish(self, tables: Iterable[str], receipts: Iterable[Receipt], facts: Mapping[str, str | int]) -> None:
@@ -116,13 +127,14 @@ class ParquetDataset:
             tables: every table of the build.
             receipts: the receipts of all units.
             facts: what the manifest says of the whole (network, ledger hash, versions).
+
+        Raises:
+            WriteConflictError: another build of this checkpoint was published meanwhile, in a bucket.
         """
         parts: dict[str, list[ParquetPart]] = {table: [] for table in tables}
         for receipt in receipts:
             for part in receipt.parts:
                 parts[part.table].append(part)
-        for table in parts:
-            self._swap_in(table)
         manifest = {
             **facts,
             "checkpoint": self.checkpoint,
@@ -138,17 +150,60 @@ class ParquetDataset:
                 for table, some in sorted(parts.items())
             },
         }
-        _write_whole(self.manifest_path, json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n")
-        shutil.rmtree(self.staging, ignore_errors=True)
+        text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
+        if self.store.local:
+            for table in parts:
+                self._swap_in(table)
+            self.store.put(self.manifest, text.encode())
+        else:
+            self._publish_in_bucket(parts, text)
+        self._drop(self.staging)
+
+    def _publish_in_bucket(self, parts: Mapping[str, Sequence[ParquetPart]], text: str) -> None:
+        """Put the staged files in place under a journal, then the manifest, then remove what is not in it."""
+        held, version = self.store.get_version(self.manifest)
+        if held == text.encode() and not self.store.walk(f"{self.staging}/receipts/"):
+            return  # a former attempt has done it all
+        moves = tuple(
+            Move(f"{self.staging}/{table}/{part.name}", f"{self.table_folder(table)}/{part.name}", part.sha256)
+            for table, some in sorted(parts.items())
+            for part in some
+        )
+        places = {move.path for move in moves}
+        old = [path for table in parts for path in self.store.walk(f"{self.table_folder(table)}/")]
+        publication = Publication(
+            what=f"checkpoint {self.checkpoint} of {self.store.url}",
+            run=uuid.uuid4().hex,
+            moves=moves,
+            removed=tuple((path, ABSENT) for path in old if path not in places),
+            manifest=self.manifest,
+            manifest_version=version,
+            text=text,
+        )
+        try:
+            publish(self.store, f".publishing/checkpoint={self.checkpoint}.json", publication, {})
+        except WriteConflictError:
+            # Another attempt of this very build is no conflict.
+            if self.store.get_version(self.manifest)[0] != text.encode():
+                raise
+
+    def _drop(self, staging: str) -> None:
+        """Remove an unpublished build."""
+        if isinstance(self.store.plain, LocalStore):
+            shutil.rmtree(self.store.plain.root / staging, ignore_errors=True)
+        else:
+            self.store.delete_all(f"{staging}/")
 
     def _swap_in(self, table: str) -> None:
         """Put the staged folder of a table in the place of the published one, never both side by side."""
-        staged, published = self.staging / table, self.table_dir(table)
+        assert isinstance(self.store.plain, LocalStore)
+        root = self.store.plain.root
+        staged, published = root / self.staging / table, root / self.table_folder(table)
         if not staged.is_dir():
             return
         published.parent.mkdir(parents=True, exist_ok=True)
         if published.exists():
-            replaced = self.staging / f"{table}.replaced"
+            replaced = root / self.staging / f"{table}.replaced"
             shutil.rmtree(replaced, ignore_errors=True)
             published.rename(replaced)
         staged.rename(published)
@@ -201,17 +256,6 @@ def dictionary_columns(batch: pa.RecordBatch) -> list[str]:
         for name, column in zip(head.schema.names, head.columns, strict=True)
         if len(column) and len(column.unique()) <= _NO_DICTIONARY_ABOVE * len(column)
     ]
-
-
-def _write_whole(path: Path, data: bytes | pa.Buffer) -> None:
-    """Write a file so that it appears whole or not at all, and survives a crash once it has appeared."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
-    with draft.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    draft.replace(path)
 
 
 class _WriteUnitFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped

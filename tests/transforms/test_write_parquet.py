@@ -69,7 +69,7 @@ def test_the_manifest_tells_every_file(tmp_path: Path) -> None:
     dataset = ParquetDataset(str(tmp_path), "a" * 32, 63)
     dataset.open(resume=False, abandon=False)
     dataset.publish(["numbers"], write(dataset, unit(0, [1, 2], last=True)), FACTS)
-    manifest = json.loads(dataset.manifest_path.read_text())
+    manifest = json.loads((tmp_path / dataset.manifest).read_text())
     (entry,) = manifest["tables"]["numbers"]["files"]
     data = (tmp_path / "numbers/checkpoint=63" / entry["name"]).read_bytes()
     assert (entry["rows"], entry["bytes"], manifest["checkpoint"]) == (2, len(data), 63)
@@ -96,14 +96,14 @@ def test_an_unfinished_build_is_taken_up_or_dropped_never_overlooked(tmp_path: P
     with pytest.raises(UnfinishedBuildError):
         other.open(resume=True, abandon=False)
     assert other.open(resume=False, abandon=True) == {}
-    assert not dataset.staging.exists()
+    assert not (tmp_path / dataset.staging).exists()
 
 
 def test_a_receipt_without_its_file_is_not_believed(tmp_path: Path) -> None:
     dataset = ParquetDataset(str(tmp_path), "a" * 32, 63)
     dataset.open(resume=False, abandon=False)
     write(dataset, unit(0, [1, 2]))
-    (dataset.staging / "numbers" / "part-00000.parquet").write_bytes(b"cut")
+    (tmp_path / dataset.staging / "numbers" / "part-00000.parquet").write_bytes(b"cut")
     assert dataset.open(resume=True, abandon=False) == {}
 
 

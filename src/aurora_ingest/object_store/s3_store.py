@@ -154,6 +154,8 @@ class S3Store:
 
     def put(self, path: str, data: bytes | memoryview | Path, version: str | None = None) -> bool:
         """Writes an object under If-None-Match or If-Match; see `ObjectStore.put`."""
+        if isinstance(data, memoryview):
+            data = data.cast("B")  # the client takes no signed bytes
         mode: PutMode = "overwrite" if version is None else "create" if version == ABSENT else {"e_tag": version}
         try:
             # In one request even if it is large: only so the condition holds of the whole (S3 takes 5 GB).
