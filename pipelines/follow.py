@@ -37,6 +37,7 @@ class FollowPlan:
         tick_seconds: time between two ticks on an engine that runs the graph for ever; None for a graph of one run.
     """
 
+        verify_every: checkpoints from one comparison of the state with the archive to the next; 0 for none.
     network: Network
     backend: LedgerBackend
     db_url: str

@@ -18,7 +18,7 @@ from aurora_ingest.transforms.processors import decoded_columns, entry_columns, 
 from aurora_ingest.transforms.processors.processor import processed
 from aurora_ingest.transforms.state_changes import state_change, with_tables
 
-_HEADER = ("ledger_hash", "previous_ledger_hash", "close_time", "transaction_count")
+_HEADER = ("ledger_hash", "previous_ledger_hash", "close_time", "transaction_count", "raw_bytes")
 
 
 @dataclass(frozen=True)

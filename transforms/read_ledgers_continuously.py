@@ -21,7 +21,7 @@ from aurora_ingest.db.engine import connect
 from aurora_ingest.errors import BackendError, DatabaseError, StateError
 from aurora_ingest.ledger_backend.backend import LedgerBackend, RawLedger
 from aurora_ingest.transforms import metrics
-from aurora_ingest.transforms.beam_counters import count_in_beam
+from aurora_ingest.transforms.beam_counters import count_in_beam, count_look
 from aurora_ingest.transforms.extract_changes import ledger_units
 from aurora_ingest.transforms.ledger_feed import feed_of
 from aurora_ingest.transforms.ledger_unit import CHUNK, TICK, LedgerUnit, Receipt
@@ -35,6 +35,7 @@ from aurora_ingest.transforms.reading_place import (
     require_same_maker,
     wanted,
 )
+from aurora_ingest.transforms.stop_requests import is_asked_to_stop
 
 BYTES_PER_TICK: Final = 16 << 20
 _LONGEST_PAUSE: Final = 30.0
@@ -167,10 +168,14 @@ class _ReadFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
         except BackendError as error:
             self._next_reading = self._pause(error)
             units = []
-        yield from units
+        for unit in units:
+            if is_asked_to_stop(reading.feed):  # the round ends here, and its place with it
+                return
+            yield unit
         state.write(KeptPlace(place, reading.made_by))
         yield tick_unit(place.position)
         if reading.engine is not None:
+            count_look()
             self._next_look = time.monotonic() + reading.engine.tick_seconds / 2
 
     def _read(self, place: Place) -> tuple[Place, list[LedgerUnit]]:

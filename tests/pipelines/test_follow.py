@@ -31,6 +31,7 @@ from aurora_ingest.pipelines.follow import FollowPlan
 from aurora_ingest.pipelines.options import BuildStateOptions
 from aurora_ingest.runners import launch
 from aurora_ingest.system import System, SystemOptions, SystemState
+from aurora_ingest.transforms import metrics
 from aurora_ingest.transforms.processors import HISTORY_TABLES, TABLES
 
 
@@ -155,6 +156,20 @@ def test_a_stop_takes_effect_between_ledgers_and_the_next_run_goes_on(url: str, 
     runner.join(30)
     assert not runner.is_alive()
     assert cursor_of(engine) == 100
+
+
+def test_a_stop_is_heard_after_the_group_in_hand(url: str, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aurora_ingest.transforms.lead.GROUP_LEDGERS", 3)
+    stop = threading.Event()
+
+    def ask(event: metrics.ProgressEvent) -> None:
+        if isinstance(event, metrics.LedgerCommitted) and event.sequence == 67:
+            stop.set()
+
+    with metrics.subscribe(ask):
+        _system(url, _source(closed_network.STREAM), stop=stop).run()
+    # All 37 ledgers were there and decoded at once; 67 is the first of the second three.
+    assert cursor_of(engine) == 69
 
 
 def cursor_of(engine: sa.Engine) -> int | None:

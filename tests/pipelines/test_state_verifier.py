@@ -342,13 +342,16 @@ def test_a_node_finds_a_wrong_state_and_builds_it_anew(engine: sa.Engine, url: s
 
     assert system.counts.position == 100
     assert system.counts.transitions[SystemState.BUILD] == 1
-    assert _notes(engine) == [(_NEXT, MISMATCH)]
+    # The checkpoint that it was built from lies inside of the ledgers that come at once; a node that ends gives up.
+    first, *others = _notes(engine)
+    assert first == (_NEXT, MISMATCH)
+    assert {*others} <= {(95, SOUND), (95, CANCELLED)}
     assert closed_network.rows(engine, ["ttl"])["ttl"] == []
     assert not _is_invalid(engine)
     told = figures.registry
     assert told.get_sample_value("aurora_ingest_state_verifications_total", {"outcome": "mismatch"}) == 1
     assert told.get_sample_value("horizon_ingest_state_invalid") == 0
-    assert told.get_sample_value("horizon_ingest_state_verify_duration_seconds_count") == 1
+    assert told.get_sample_value("horizon_ingest_state_verify_duration_seconds_count") >= 1
     assert (told.get_sample_value("horizon_ingest_state_verify_ledger_entries", {"type": "account"}) or 0) > 100
 
 
@@ -372,3 +375,27 @@ def _archive_without(folder: Path, checkpoint: str) -> Path:
 def _bring_back(archive: Path, held: Path) -> None:
     for path in sorted(held.iterdir(), reverse=True):
         path.rename(archive / path.name.replace("+", "/"))
+
+
+def test_checkpoints_inside_of_ledgers_that_come_at_once_are_verified(
+    engine: sa.Engine, url: str, tmp_path: Path
+) -> None:
+    stream = tmp_path / "ledgers.xdr"
+    _append(stream, range(2, 101))
+    source = open_backend(str(stream), closed_network.NETWORK, options=BackendOptions(poll_interval=0.02))
+    plan = FollowPlan(closed_network.NETWORK, source, url, "one")
+    archives = (str(closed_network.ARCHIVE),)
+    build = BuildStateOptions(closed_network.NETWORK, archives, db_url=url, work_dir=str(tmp_path / "work"))
+    stop = threading.Event()
+    options = SystemOptions(plan, archives, build, 0.02, 1.0, verify_every=2)
+    node = threading.Thread(target=System(options, launch.choose_engine([]), stop).run)
+    node.start()
+    until = time.monotonic() + 120
+    while not _notes(engine):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    stop.set()
+    node.join(60)
+    assert not node.is_alive()
+    # 64 to 100 make one group otherwise; while one is compared the others pass.
+    assert _notes(engine)[0] in {(79, SOUND), (95, SOUND)}
