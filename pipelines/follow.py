@@ -34,10 +34,10 @@ class FollowPlan:
         patience_seconds: how long a refused lock is tried again within one tick.
         until: last ledger, or None to follow for ever.
         feed: name of this process's feed of the source.
+        verify_every: checkpoints from one comparison of the state with the archive to the next; 0 for none.
         tick_seconds: time between two ticks on an engine that runs the graph for ever; None for a graph of one run.
     """
 
-        verify_every: checkpoints from one comparison of the state with the archive to the next; 0 for none.
     network: Network
     backend: LedgerBackend
     db_url: str
@@ -47,6 +47,7 @@ class FollowPlan:
     patience_seconds: float = 0.0
     until: int | None = None
     feed: str = ""
+    verify_every: int = 0
     tick_seconds: float | None = None
 
     def __post_init__(self) -> None:
@@ -76,6 +77,8 @@ class FollowPlan:
             self.rules,
             self.deadline_seconds,
             self.patience_seconds,
+            feed=self.feed,
+            pause_every=self.verify_every * self.network.checkpoint_frequency,
             on_engine=self.tick_seconds is not None,
         )
 

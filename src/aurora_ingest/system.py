@@ -41,6 +41,7 @@ from aurora_ingest.runners.local import one_tick
 from aurora_ingest.state_verifier import StateVerifier, VerifierOptions
 from aurora_ingest.transforms import metrics
 from aurora_ingest.transforms.ledger_feed import close_feed, feed_of
+from aurora_ingest.transforms.stop_requests import may_be_stopped
 
 _LOG = logging.getLogger(__name__)
 _LONGEST_PAUSE: Final = 30.0
@@ -122,7 +123,8 @@ class System:
             stop: asks the node to finish its ledger and stop.
         """
         self._options = options
-        self._plan = options.follow
+        verifies = options.build is not None and bool(options.archive_urls)
+        self._plan = dataclasses.replace(options.follow, verify_every=options.verify_every if verifies else 0)
         self._engine = engine
         self._stop = stop or threading.Event()
         self._state = SystemState.START
@@ -359,14 +361,15 @@ class System:
     def _verifying(self, database: sa.Engine) -> AbstractContextManager[object]:
         """Compares the state with the archive, beside what a block does, if that was asked for."""
         options = self._options
-        if options.build is None or not options.archive_urls or not options.verify_every:
+        if options.build is None or not self._plan.verify_every:
             return nullcontext()
         build = dataclasses.replace(options.build, archive_urls=options.archive_urls)
         return StateVerifier(database, VerifierOptions(build, self._plan.node, options.verify_every))
 
     def _follow_once(self, position: int) -> bool:
         """Runs the graph over the ledgers that are there; tells whether any was committed."""
-        launch.run(lambda pipeline: build_follow(pipeline, self._plan, one_tick(position)), self._engine)
+        with may_be_stopped(self._plan.feed, self._stop.is_set):
+            launch.run(lambda pipeline: build_follow(pipeline, self._plan, one_tick(position)), self._engine)
         return self.counts.position is not None and self.counts.position > position
 
     def _first_position(self, database: sa.Engine) -> int:
