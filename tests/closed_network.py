@@ -41,8 +41,8 @@ def ledgers() -> dict[int, bytes]:
 
 
 @functools.cache
-def prepared() -> dict[int, PreparedLedger]:
-    """Ledgers 64 to 100 with all that is written of them."""
+def units() -> dict[int, LedgerUnit]:
+    """Ledgers 64 to 100 with their rows, as they come out of the chain of processors."""
     decoder = _kernel.LedgerDecoder(network_id=NETWORK.network_id, columns=RULES.columns())
     wanted = [sequence for sequence in ledgers() if sequence > CHECKPOINT]
     for sequence in wanted:
@@ -50,7 +50,13 @@ def prepared() -> dict[int, PreparedLedger]:
     decoded = {name: pa.record_batch(batch) for name, batch in decoder.take().items()}
     receipt = Receipt(CHUNK, 0, last=True)
     unit = LedgerUnit(CHUNK, 0, True, wanted[0], wanted[-1], {}, {}, {}, receipt, decoded=decoded)
-    return {each.last_ledger: prepared_ledger(with_rows(each, RULES), RULES) for each in ledger_units(unit)}
+    return {each.last_ledger: with_rows(each, RULES) for each in ledger_units(unit)}
+
+
+@functools.cache
+def prepared() -> dict[int, PreparedLedger]:
+    """Ledgers 64 to 100 with all that is written of them."""
+    return {sequence: prepared_ledger(unit, RULES) for sequence, unit in units().items()}
 
 
 def state_at(url: str, checkpoint: int = CHECKPOINT) -> sa.Engine:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import apache_beam as beam
 import sqlalchemy as sa
+from apache_beam.coders import Coder, registry
 from apache_beam.transforms.userstate import BagStateSpec
 
 from aurora_ingest.db.engine import connect
@@ -71,6 +72,34 @@ class CommittedLedger:
     sequence: int
     leader: bool
     unit: LedgerUnit
+
+
+class CommittedLedgerCoder(Coder):  # type: ignore[misc]  # Beam's Coder is untyped
+    """One byte that tells who wrote it, then the unit."""
+
+    def encode(self, value: CommittedLedger) -> bytes:
+        """Encode one ledger."""
+        return (b"\1" if value.leader else b"\0") + LedgerUnitCoder().encode(value.unit)
+
+    def decode(self, encoded: bytes) -> CommittedLedger:
+        """Decode one ledger."""
+        unit = LedgerUnitCoder().decode(encoded[1:])
+        return CommittedLedger(unit.last_ledger, encoded[0] == 1, unit)
+
+    def estimate_size(self, value: CommittedLedger) -> int:
+        """Tell about the size in bytes without encoding."""
+        return 1 + LedgerUnitCoder().estimate_size(value.unit)
+
+    def is_deterministic(self) -> bool:
+        """Equal ledgers have equal bytes."""
+        return True
+
+    def to_type_hint(self) -> type:
+        """Return the element type."""
+        return CommittedLedger
+
+
+registry.register_coder(CommittedLedger, CommittedLedgerCoder)
 
 
 def groups(units: Sequence[LedgerUnit], pause_every: int = 0) -> Iterator[list[LedgerUnit]]:
