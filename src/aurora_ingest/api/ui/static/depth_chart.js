@@ -5,7 +5,7 @@ import { byId, drawn, say, set } from "./dom.js";
 import { price, shortUnits } from "./exact.js";
 import { count } from "./wording.js";
 
-const TOP = 12;
+const TOP = 26;
 const BOTTOM = 26;
 const LEFT = 48;
 /** Prices further than this from the middle would squeeze all others together. */
@@ -24,18 +24,20 @@ for (const side of ["bids", "asks"]) {
   lines[side] = drawn("path", { class: `edge ${side}` });
 }
 const middle = drawn("line", { class: "middle" });
+const sideNames = { bids: drawn("text", { class: "side-name bids" }, "Bids"), asks: drawn("text", { class: "side-name asks", "text-anchor": "end" }, "Asks") };
 const marker = drawn("line", { class: "marker", visibility: "hidden" });
 const dot = drawn("circle", { class: "spot", r: 4, visibility: "hidden" });
 
 const chart = picture(byId("depth-chart"), (width) => (width < 500 ? 220 : 300), draw);
-chart.svg.append(grid, marks, areas.bids, areas.asks, lines.bids, lines.asks, middle, marker, dot);
-walk(chart.svg, () => spots.length, nearest, choose);
+chart.svg.append(grid, marks, areas.bids, areas.asks, lines.bids, lines.asks, middle, sideNames.bids, sideNames.asks, marker, dot);
+const where = walk(chart.svg, () => spots.length, nearest, choose);
 
 /** Shows other sides of a book; `codes` are the names of base and counter asset. */
 export function showDepth(newSides, codes) {
   sides = newSides;
   names = codes;
   chart.redraw();
+  choose(where());
 }
 
 function reach() {
@@ -69,13 +71,15 @@ function draw(svg, width, height) {
     set(lines[side], { d: edge });
     set(areas[side], { d: edge ? `${edge}V${ground}Z` : "" });
   }
+  set(sideNames.bids, { x: LEFT, y: 12, visibility: shown.bids.length > 0 ? "visible" : "hidden" });
+  set(sideNames.asks, { x: width - 2, y: 12, visibility: shown.asks.length > 0 ? "visible" : "hidden" });
   const both = shown.bids.length > 0 && shown.asks.length > 0;
   set(middle, { x1: x(centre), x2: x(centre), y1: TOP, y2: ground, visibility: both ? "visible" : "hidden" });
   spots = [...shown.bids.map((level) => ({ ...level, side: "bids" })).reverse(), ...shown.asks.map((level) => ({ ...level, side: "asks" }))]
     .map((level) => ({ ...level, x: x(level.price), y: y(level.depth), ground }));
   const hidden = sides.bids.length + sides.asks.length - spots.length;
   say(byId("depth-caption"), [
-    `${names.base} that can be had or sold up to each price in ${names.counter}`,
+    `${names.base} added up, by price in ${names.counter}`,
     ...(hidden > 0 ? [`${count(hidden, "far price")} left out`] : []),
   ].join(" · "));
   set(svg, { "aria-label": summary(shown) });
@@ -108,5 +112,5 @@ function choose(at) {
   const verb = spot?.side === "bids" ? "Sell" : "Buy";
   const limit = spot?.side === "bids" ? "at least" : "at most";
   say(byId("depth-readout"), spot
-    ? `${verb} up to ${shortUnits(spot.sum)} ${names.base} for ${limit} ${price(spot.n, spot.d)} ${names.counter} each` : "");
+    ? `${verb} up to ${shortUnits(spot.sum)} ${names.base} for ${limit} ${price(spot.n, spot.d)} ${names.counter} each` : "Point at the chart, or walk along it with the arrow keys, to read amounts.");
 }

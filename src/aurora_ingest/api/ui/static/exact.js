@@ -38,6 +38,14 @@ export function price(n, d) {
   return units(scaled);
 }
 
+/** A price where there is little room: as many decimals as tell it from its neighbours. */
+export function shortPrice(n, d) {
+  const decimals = n / d >= 10_000 ? 2 : n / d >= 100 ? 4 : 7;
+  const step = 10n ** BigInt(7 - decimals);
+  const [top, bottom] = [BigInt(n) * STROOPS, BigInt(d) * step];
+  return step === 1n ? price(n, d) : units(((2n * top + bottom) / (2n * bottom)) * step);
+}
+
 export const asNumber = (amount) => Number(amount) / 1e7;
 
 /** Difference of two fractions, exact. */

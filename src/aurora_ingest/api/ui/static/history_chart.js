@@ -10,7 +10,8 @@ const BOTTOM = 26;
 const LEFT = 48;
 
 let books = [];
-let chosen = 0;
+let chosen = null;
+let end = 0;
 let select = () => {};
 let xOf = () => 0;
 
@@ -31,10 +32,13 @@ export function onSelect(listener) {
   select = listener;
 }
 
-/** Shows books `{ ledger, sides }`, ascending, one of them chosen. */
-export function showHistory(newBooks, at) {
+/**
+ * Shows books `{ ledger, sides }`, ascending, one of them chosen; null for the book as it is now, at ledger `newest`.
+ */
+export function showHistory(newBooks, at, newest) {
   books = newBooks;
   chosen = at;
+  end = newest;
   chart.redraw();
 }
 
@@ -54,7 +58,7 @@ function draw(svg, width, height) {
   const seen = sorted.filter((each) => each >= middle / 3 && each <= middle * 3);
   const air = Math.max(((seen.at(-1) ?? 1) - (seen[0] ?? 0)) * 0.12, middle * 0.002);
   const [low, high] = [(seen[0] ?? 0) - air, (seen.at(-1) ?? 1) + air];
-  const [first, last] = [books[0].ledger, books.at(-1).ledger];
+  const [first, last] = [books[0].ledger, Math.max(end, books.at(-1).ledger)];
   xOf = first === last ? () => (LEFT + width) / 2 : scale([first, last], [LEFT + 6, width - 6]);
   const y = scale([low, high], [ground, TOP]);
   const held = (value) => Math.min(Math.max(y(value), TOP), ground);
@@ -64,22 +68,23 @@ function draw(svg, width, height) {
   axis(marks, ticks(first, last, width < 500 ? 3 : 7).filter((value) => Number.isInteger(value) && xOf(value) < width - 20).map((value) => ({
     x1: xOf(value), x2: xOf(value), y1: ground, y2: ground + 4, x: xOf(value), y: ground + 18, anchor: "middle", text: String(value),
   })));
-  for (const side of ["bids", "asks"]) set(lines[side], { d: stairs(side, held, width) });
-  set(band, { d: between(held, width) });
-  set(marker, { x1: xOf(books[chosen].ledger), x2: xOf(books[chosen].ledger), y1: TOP - 4, y2: ground });
+  for (const side of ["bids", "asks"]) set(lines[side], { d: stairs(side, held) });
+  set(band, { d: between(held) });
+  const at = chosen === null ? 0 : xOf(books[chosen].ledger);
+  set(marker, { visibility: chosen === null ? "hidden" : "visible", x1: at, x2: at, y1: TOP - 4, y2: ground });
   set(svg, { "aria-label": summary() });
 }
 
 /** A book holds until the next ledger that changes it; a side without offers leaves a hole. */
-function stretches(width) {
+function stretches() {
   return books.map((book, at) => ({
-    ...book, from: xOf(book.ledger), to: at + 1 < books.length ? xOf(books[at + 1].ledger) : Math.max(xOf(book.ledger) + 4, width - 6),
+    ...book, from: xOf(book.ledger), to: at + 1 < books.length ? xOf(books[at + 1].ledger) : Math.max(xOf(end), xOf(book.ledger) + 3),
   }));
 }
 
-function stairs(side, held, width) {
+function stairs(side, held) {
   let open = false;
-  return stretches(width).map(({ sides, from, to }) => {
+  return stretches().map(({ sides, from, to }) => {
     const best = sides[side][0];
     if (best === undefined) {
       open = false;
@@ -91,8 +96,8 @@ function stairs(side, held, width) {
   }).join("");
 }
 
-function between(held, width) {
-  return stretches(width).filter(({ sides }) => sides.bids.length > 0 && sides.asks.length > 0).map(({ sides, from, to }) => {
+function between(held) {
+  return stretches().filter(({ sides }) => sides.bids.length > 0 && sides.asks.length > 0).map(({ sides, from, to }) => {
     const [low, high] = [held(sides.bids[0].price), held(sides.asks[0].price)];
     return `M${from.toFixed(1)} ${low.toFixed(1)}H${to.toFixed(1)}V${high.toFixed(1)}H${from.toFixed(1)}Z`;
   }).join("");

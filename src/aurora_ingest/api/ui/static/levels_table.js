@@ -1,7 +1,7 @@
 // Both sides of a book as tables, changed in place.
 
 import { byId, element, keyed, say, set, show } from "./dom.js";
-import { asNumber, price, shortUnits, units } from "./exact.js";
+import { asNumber, shortPrice, shortUnits, units } from "./exact.js";
 import { count } from "./wording.js";
 
 const FEW = 12;
@@ -35,7 +35,7 @@ function tell() {
       () => element("tr", {}, element("td", {}), element("td", {}), element("td", {})),
       (row, level) => {
         const [at, amount, sum] = row.children;
-        say(at, price(level.n, level.d));
+        say(at, shortPrice(level.n, level.d));
         set(at, { title: `${level.n} / ${level.d} ${codes.counter}` });
         say(amount, shortUnits(level.amount));
         set(amount, { title: `${units(level.amount)} ${codes.base}` });

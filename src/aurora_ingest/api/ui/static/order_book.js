@@ -104,6 +104,7 @@ async function chooseFirst(signal) {
   if (signal.aborted) return;
   show(byId("book-empty"), found.pairs.length === 0);
   say(byId("book-empty"), `At ledger ${grouped(found.ledger)} there is no offer and no pool, so no two assets can be exchanged. The first offer appears here by itself.`);
+  call = null;
   if (found.pairs.length > 0 && isOpen) go(found.pairs[0].base, found.pairs[0].counter, true);
 }
 
@@ -175,16 +176,17 @@ function tellHistory(at, codes) {
       : `Nothing has changed between ${codes.base} and ${codes.counter} in the ledgers that are kept, ${grouped(kept.first)} to ${grouped(kept.last)}.`);
     return;
   }
-  say(byId("history-caption"), `best bid and best ask in ${codes.counter}, ledgers ${grouped(books[0].ledger)} to ${grouped(books.at(-1).ledger)}`);
+  say(byId("history-caption"), `best bid and best ask in ${codes.counter}, ledgers ${grouped(books[0].ledger)} to ${grouped(now.ledger)}`);
   const { sides } = books[at];
   const best = (levels) => (levels.length === 0 ? "none" : price(levels[0].n, levels[0].d));
-  const told = `${grouped(books[at].ledger)}: bid ${best(sides.bids)}, ask ${best(sides.asks)}`;
+  const since = past === null ? "Now, and since" : "After";
+  const told = `${since} ledger ${grouped(books[at].ledger)}: bid ${best(sides.bids)}, ask ${best(sides.asks)}`;
   const slider = byId("history-ledger");
-  set(slider, { max: books.length - 1, "aria-valuetext": `ledger ${told}` });
+  set(slider, { max: books.length - 1, "aria-valuetext": told });
   if (Number(slider.value) !== at) slider.value = String(at);
   say(byId("history-output"), told);
   byId("history-live").disabled = past === null;
-  showHistory(books, at);
+  showHistory(books, past === null ? null : at, now.ledger);
 }
 
 function refused(error) {

@@ -12,8 +12,7 @@ const ASSET = /^(native|[A-Za-z0-9]{1,12}:G[A-Z2-7]{55})$/;
 
 let call = null;
 let answer = null;
-/** Assets that the service refused, so that the field of the other one is not blamed. */
-const FIELDS = { source: "source", destination: "destination", amount: "amount" };
+const FIELDS = ["source", "destination", "amount"];
 
 const fields = Object.fromEntries(["source", "destination"].map((side) => [side, picker({
   input: byId(`${side}-input`),
@@ -40,7 +39,7 @@ export function start() {
     else location.hash = hash;
   });
   for (const radio of document.querySelectorAll("[name=kind]")) radio.addEventListener("change", label);
-  for (const field of Object.keys(FIELDS)) byId(`${field}-input`).addEventListener("input", () => complain(field, null));
+  for (const field of FIELDS) byId(`${field}-input`).addEventListener("input", () => complain(field, null));
   byId("paths-again").addEventListener("click", () => find(answer.question));
   watch.addEventListener("standing", ({ detail: facts }) => {
     if (answer !== null) tellAge(facts.last_ledger);
@@ -163,7 +162,7 @@ function tellAge(ledger) {
 
 function refused(error) {
   const side = error instanceof Problem && error.field !== null
-    ? Object.keys(FIELDS).find((name) => error.field.includes(name === "amount" ? "_amount" : `${name}_asset`)) : undefined;
+    ? FIELDS.find((name) => error.field.includes(name === "amount" ? "_amount" : `${name}_asset`)) : undefined;
   show(byId("paths-result"), false);
   answer = null;
   if (side !== undefined) {

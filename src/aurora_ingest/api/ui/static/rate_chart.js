@@ -5,6 +5,10 @@ import { byId, drawn, element, keyed, say, set, show } from "./dom.js";
 import { count, duration, grouped } from "./wording.js";
 
 const MOST = 120;
+/** Ledgers that fill the width when there are fewer. */
+const FEW = 30;
+const SLOT = 6;
+const WIDEST = 10;
 const HUES = 4;
 const TOP = 14;
 const BOTTOM = 24;
@@ -40,13 +44,14 @@ export function perMinute() {
 const nodes = () => [...new Set(commits.map((commit) => commit.node))].sort();
 
 const grid = drawn("g", {});
-const rays = drawn("g", { class: "rays" });
+const rays = drawn("g", { id: "rays" });
 const marker = drawn("line", { class: "marker", visibility: "hidden" });
 let positions = [];
 
 const chart = picture(byId("rate-chart"), (width) => (width < 500 ? 170 : 230), draw);
-chart.svg.append(veils(), grid, rays, marker);
-walk(chart.svg, () => positions.length, nearest, choose);
+// The light around the rays is the rays again, blurred.
+chart.svg.append(veils(), grid, drawn("use", { href: "#rays", class: "glow" }), rays, marker);
+const where = walk(chart.svg, () => positions.length, nearest, choose);
 
 function veils() {
   const definitions = drawn("defs", {});
@@ -60,15 +65,17 @@ function veils() {
 }
 
 function draw(svg, width, height) {
-  const all = gaps();
+  const slots = Math.min(MOST, Math.max(FEW, gaps().length), Math.floor((width - LEFT) / SLOT));
+  const all = gaps().slice(-slots);
   const ground = height - BOTTOM;
   const sorted = all.map((gap) => gap.seconds).sort((a, b) => a - b);
   // A pause would flatten all others: rays end at three times the usual, and those that are cut off say so.
   const usual = sorted[Math.floor(sorted.length * 0.9)] ?? 1;
   const high = Math.max(Math.min((sorted.at(-1) ?? 1) * 1.1, usual * 3), 0.1);
   const y = scale([0, high], [ground, TOP]);
-  const step = (width - LEFT) / MOST;
-  const first = MOST - all.length;
+  const step = (width - LEFT) / slots;
+  const wide = Math.min(Math.max(step * 0.72, 1), WIDEST);
+  const first = slots - all.length;
   positions = all.map((gap, at) => ({ ...gap, x: LEFT + (first + at + 0.5) * step }));
   axis(grid, ticks(0, high, 3).map((value) => ({
     x1: LEFT, x2: width, y1: y(value), y2: y(value), x: LEFT - 8, y: y(value) + 4, anchor: "end", text: `${value} s`,
@@ -77,9 +84,9 @@ function draw(svg, width, height) {
   keyed(rays, positions, (gap) => gap.ledger, () => drawn("rect", {}), (ray, gap) => {
     const top = y(Math.min(gap.seconds, high));
     set(ray, {
-      x: (gap.x - step * 0.36).toFixed(2), width: Math.max(step * 0.72, 1).toFixed(2), rx: Math.min(step * 0.36, 2).toFixed(2),
+      x: (gap.x - wide / 2).toFixed(2), width: wide.toFixed(2), rx: Math.min(wide / 2, 2).toFixed(2),
       y: Math.min(top, ground - 2).toFixed(2), height: Math.max(ground - top, 2).toFixed(2),
-      class: gap.seconds > high ? "ray cut" : "ray", fill: `url(#veil-${names.indexOf(gap.node) % HUES})`,
+      class: "ray", fill: `url(#veil-${names.indexOf(gap.node) % HUES})`,
     });
   });
   set(marker, { y1: TOP - 6, y2: ground });
@@ -107,8 +114,8 @@ function tell() {
       say(item.children[2], grouped(commits.filter((commit) => commit.node === name).length));
     });
   show(byId("rate-legend"), names.length > 0);
-  if (chart.svg.matches(":focus, :hover")) return;
-  say(byId("rate-readout"), all.length === 0 ? "Rays appear here as ledgers are followed." : "");
+  if (all.length === 0) say(byId("rate-readout"), "Rays appear here as ledgers are followed.");
+  else choose(where());
 }
 
 function nearest(x) {

@@ -56,7 +56,7 @@ export function assetLabel(name) {
 }
 
 export function tint(name) {
-  let hash = 7;
-  for (const letter of name) hash = (hash * 31 + letter.codePointAt(0)) % 65_521;
-  return hash % TINTS;
+  let hash = 0x811c9dc5; // FNV-1a
+  for (const letter of name) hash = Math.imul(hash ^ letter.codePointAt(0), 0x01000193);
+  return (hash >>> 16) % TINTS;
 }
