@@ -96,7 +96,6 @@ def create_app(options: ServeOptions) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     ui.mount(app)
-    ui.mount(app)
     _add_problem_handlers(app)
     _document_problems(app)
     return app
