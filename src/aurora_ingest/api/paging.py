@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
@@ -19,6 +20,7 @@ MAX_LIMIT: Final = 200
 NOW: Final = "now"
 """The cursor of a stream that begins with what comes next."""
 _MAX_NUMBER: Final = 2**63 - 1
+_NUMBER: Final = re.compile(r"[0-9]{1,19}")
 
 
 def empty_is_absent(value: object) -> object:
@@ -58,7 +60,7 @@ class Page:
             return None
         if self.cursor == NOW:
             return _MAX_NUMBER
-        if not (self.cursor.isascii() and self.cursor.isdigit()) or int(self.cursor[:20]) > _MAX_NUMBER:
+        if not _NUMBER.fullmatch(self.cursor) or int(self.cursor) > _MAX_NUMBER:
             raise BadRequest.of_field("cursor", "invalid cursor: expected a number of 63 bits")
         return int(self.cursor)
 

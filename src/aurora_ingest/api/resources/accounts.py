@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Final
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Path
 from starlette.requests import Request
+from starlette.responses import Response
 
-from aurora_ingest.api.context import snapshot
+from aurora_ingest.api.context import Snapshot, snapshot
+from aurora_ingest.api.event_stream import STREAMED, streamed_document
 from aurora_ingest.api.filters import AccountFilter, AccountId, AssetFilter, PoolFilter, is_account
 from aurora_ingest.api.hal import HalResponse, Link, link
 from aurora_ingest.api.instants import instant
@@ -81,26 +84,32 @@ def accounts(
         return seen.answer(collection([account_document(each, to) for each in found], page, request))
 
 
-@router.get("/accounts/{account_id}", summary="One account.")
-def account(request: Request, account_id: AccountId) -> HalResponse:
-    """One account with its balances, signers and data."""
-    with snapshot(request) as seen:
+@router.get("/accounts/{account_id}", summary="One account.", responses=STREAMED)
+def account(request: Request, account_id: AccountId) -> Response:
+    """One account with its balances, signers and data; with ``Accept: text/event-stream`` as it changes."""
+
+    def read(seen: Snapshot) -> dict[str, Any]:
         found = read_account(seen.connection, account_id)
         if found is None:
             raise NotFound
-        return seen.answer(account_document(found, partial(link, request)))
+        return account_document(found, partial(link, request))
+
+    return _one(request, read)
 
 
-@router.get("/accounts/{account_id}/data/{key:path}", summary="A data entry of an account.")
+@router.get("/accounts/{account_id}/data/{key:path}", summary="A data entry of an account.", responses=STREAMED)
 def data_entry(
     request: Request, account_id: AccountId, key: Annotated[str, Path(min_length=1, max_length=64)]
-) -> HalResponse:
-    """The value of a data entry, in base64."""
-    with snapshot(request) as seen:
+) -> Response:
+    """The value of a data entry, in base64; with ``Accept: text/event-stream`` as it changes."""
+
+    def read(seen: Snapshot) -> dict[str, Any]:
         found = read_data_entry(seen.connection, account_id, key)
         if found is None:
             raise NotFound
-        return seen.answer({"value": found.value} | _sponsor(found))
+        return {"value": found.value} | _sponsor(found)
+
+    return _one(request, read)
 
 
 def account_document(rows: AccountRows, to: Link) -> dict[str, Any]:
@@ -153,6 +162,20 @@ def account_flags(flags: int) -> dict[str, bool]:
     """Returns what an issuer's flags say."""
     names = ("auth_required", "auth_revocable", "auth_immutable", "auth_clawback_enabled")
     return {name: bool(flags >> bit & 1) for bit, name in enumerate(names)}
+
+
+def _one(request: Request, read: Callable[[Snapshot], dict[str, Any]]) -> Response:
+    """Returns a document, or a stream of it."""
+
+    def now() -> tuple[int, dict[str, Any]]:
+        with snapshot(request) as seen:
+            return seen.ledger, read(seen)
+
+    stream = streamed_document(request, now)
+    if stream is not None:
+        return stream
+    with snapshot(request) as seen:
+        return seen.answer(read(seen))
 
 
 def _sponsor(row: sa.Row[Any]) -> dict[str, str]:

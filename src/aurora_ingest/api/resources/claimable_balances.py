@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, Final
@@ -25,6 +26,7 @@ from aurora_ingest.orderbook.amount import units
 router = APIRouter(tags=["claimable balances"])
 
 _CLAWBACK: Final = 1
+_NUMBER: Final = re.compile("[0-9]{1,10}")
 
 
 @router.get("/claimable_balances", summary="Claimable balances.")
@@ -87,7 +89,7 @@ def _cursor(page: Page) -> tuple[int, str] | None:
     if not page.cursor:
         return None
     ledger, _, balance = page.cursor.partition("-")
-    if not (ledger.isascii() and ledger.isdigit()) or int(ledger[:11]) > LEDGER_MAX or not is_balance_id(balance):
+    if not _NUMBER.fullmatch(ledger) or int(ledger) > LEDGER_MAX or not is_balance_id(balance):
         reason = (
             "The first part should be a number higher than 0 and the second part should be a valid claimable balance ID"
         )

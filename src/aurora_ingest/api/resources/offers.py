@@ -9,8 +9,10 @@ from typing import Annotated, Any, Final
 import sqlalchemy as sa
 from fastapi import APIRouter, Path
 from starlette.requests import Request
+from starlette.responses import Response
 
-from aurora_ingest.api.context import snapshot
+from aurora_ingest.api.context import Snapshot, snapshot
+from aurora_ingest.api.event_stream import STREAMED, Event, streamed
 from aurora_ingest.api.filters import AccountFilter, AccountId, BuyingAsset, SellingAsset
 from aurora_ingest.api.hal import HalResponse, Link, link
 from aurora_ingest.api.instants import instant
@@ -52,10 +54,17 @@ def offer(request: Request, offer_id: Annotated[int, Path(ge=1, le=_NEWEST)]) ->
         return seen.answer(document)
 
 
-@router.get("/accounts/{account_id}/offers", summary="Open offers of an account.")
-def offers_of_account(request: Request, page: Paging, account_id: AccountId) -> HalResponse:
-    """A page of the open offers of an account."""
-    return _answered(OfferFilter(seller=account_id), page, request)
+@router.get("/accounts/{account_id}/offers", summary="Open offers of an account.", responses=STREAMED)
+def offers_of_account(request: Request, page: Paging, account_id: AccountId) -> Response:
+    """A page of the open offers of an account; with ``Accept: text/event-stream`` each new one."""
+    chosen = OfferFilter(seller=account_id)
+    page.number()
+
+    def events(seen: Snapshot, at: Page) -> list[Event]:
+        return [(str(each["paging_token"]), each) for each in _documents(seen, chosen, at, request)]
+
+    stream = streamed(request, page, events, newest=lambda _: str(_NEWEST))
+    return _answered(chosen, page, request) if stream is None else stream
 
 
 def offer_document(row: sa.Row[Any], modified_at: datetime | None, to: Link) -> dict[str, Any]:
@@ -83,11 +92,15 @@ def offer_document(row: sa.Row[Any], modified_at: datetime | None, to: Link) -> 
 
 
 def _answered(chosen: OfferFilter, page: Page, request: Request) -> HalResponse:
-    number = _NEWEST if page.cursor == "now" else page.number()
-    keys = KeyPage(None if number is None else (number,), page.descending, page.limit)
+    page.number()
     with snapshot(request) as seen:
-        rows = read_offers(seen.connection, chosen, keys)
-        times = closing_times(seen.connection, (row.last_modified_ledger for row in rows))
-        to = partial(link, request)
-        documents = [offer_document(row, times.get(row.last_modified_ledger), to) for row in rows]
-        return seen.answer(collection(documents, page, request))
+        return seen.answer(collection(_documents(seen, chosen, page, request), page, request))
+
+
+def _documents(seen: Snapshot, chosen: OfferFilter, page: Page, request: Request) -> list[dict[str, Any]]:
+    number = page.number()
+    keys = KeyPage(None if number is None else (number,), page.descending, page.limit)
+    rows = read_offers(seen.connection, chosen, keys)
+    times = closing_times(seen.connection, (row.last_modified_ledger for row in rows))
+    to = partial(link, request)
+    return [offer_document(row, times.get(row.last_modified_ledger), to) for row in rows]
