@@ -97,7 +97,7 @@ def _paced(server: Server) -> Case:
 def _fresh_postgres(server: Server) -> Callable[[], None]:
     def fresh() -> None:
         server.recreate(_DATABASE)
-        _build(server.url(_DATABASE))
+        build_followed_state(server.url(_DATABASE))
 
     return fresh
 
@@ -108,12 +108,12 @@ def _sqlite(name: str) -> tuple[str, Callable[[], None]]:
     def fresh() -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        _build(f"sqlite:///{folder}/state.db")
+        build_followed_state(f"sqlite:///{folder}/state.db")
 
     return f"sqlite:///{folder}/state.db", fresh
 
 
-def _build(url: str) -> None:
+def build_followed_state(url: str) -> None:
     """Make the state that the ledgers follow on."""
     from aurora_ingest import cli
 

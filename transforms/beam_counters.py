@@ -30,6 +30,11 @@ def count_in_beam() -> None:
             _installed.append(subscription)
 
 
+def count_look() -> None:
+    """Counts one look for ledgers."""
+    Metrics.counter(NAMESPACE, "looks").inc()
+
+
 def count(event: metrics.ProgressEvent) -> None:
     """Adds one event to Beam's metrics."""
     if isinstance(event, metrics.LedgerReadFrom):
@@ -41,5 +46,6 @@ def count(event: metrics.ProgressEvent) -> None:
         if event.transactions is not None:
             Metrics.counter(NAMESPACE, "transactions").inc(event.transactions)
     elif isinstance(event, metrics.CursorHeld):
-        Metrics.distribution(NAMESPACE, "lock_microseconds").update(round(event.seconds * 1e6))
+        Metrics.counter(NAMESPACE, "commits").inc()
+        Metrics.counter(NAMESPACE, "lock_microseconds").inc(round(event.seconds * 1e6))
         Metrics.counter(NAMESPACE, "ended_holders").inc(event.ended_holders)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
+from urllib.parse import quote
 
 import apache_beam as beam
 
@@ -18,6 +19,8 @@ from aurora_ingest.runners.flink.rest import FlinkRest
 ENDED: Final = frozenset({"FINISHED", "CANCELED", "FAILED"})
 _PREFIX: Final = "aurora-follow"
 _FOLDER: Final = "aurora-"
+_METRIC: Final = "aurora_ingest_"
+"""How names of our figures begin: namespace of Beam's metric, and what Flink puts behind it."""
 _LOOK_SECONDS: Final = 0.2
 _MISSED: Final = 10
 """Checkpoint intervals without a completed checkpoint after which a job is not well."""
@@ -161,11 +164,12 @@ class StreamingJob:
         found: dict[str, float] = {}
         for vertex in self.rest.get(f"/jobs/{self.job_id}")["vertices"]:
             place = f"/jobs/{self.job_id}/vertices/{vertex['id']}/subtasks/metrics"
-            names = [each["id"] for each in self.rest.get(place) if ".aurora_ingest." in f".{each['id']}"]
+            names = [each["id"] for each in self.rest.get(place) if _METRIC in each["id"].rpartition(".")[2]]
             if not names:
                 continue
-            for each in self.rest.get(f"{place}?agg=sum&get={','.join(names)}"):
-                name = each["id"].rpartition("aurora_ingest.")[2]
+            asked = quote(",".join(names), safe=",")
+            for each in self.rest.get(f"{place}?agg=sum&get={asked}"):
+                name = each["id"].rpartition(_METRIC)[2]
                 found[name] = found.get(name, 0.0) + float(each["sum"])
         return found
 
