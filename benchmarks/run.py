@@ -19,6 +19,7 @@ import bench_ledgers
 import bench_memory
 import bench_paths
 import bench_postgres
+import bench_soak
 import inputs
 from measure import CALL, machine
 from report import Suite, machine_lines, with_sections
@@ -34,6 +35,7 @@ SUITES: dict[str, Callable[[int, int], Suite]] = {
         bench_memory,
         bench_paths,
         bench_follow,
+        bench_soak,
     )
 }
 RESULTS = inputs.HERE / "results"
