@@ -16,6 +16,7 @@ from aurora_ingest import _kernel
 from aurora_ingest.db.apply_state import apply_state, stage_states
 from aurora_ingest.db.engine import connect, writing
 from aurora_ingest.db.load import load_batch
+from aurora_ingest.db.order_book_removals import order_book_removals
 from aurora_ingest.db.state_change import StateChange
 from aurora_ingest.db.tables import METADATA, STATE_TABLES
 from aurora_ingest.ledger.change import CHANGES, COMPACTED_COLUMNS
@@ -62,7 +63,7 @@ class ReplayedState:
     def __init__(self, url: str) -> None:
         """Makes the tables in an empty database."""
         self._engine = connect(url)
-        METADATA.create_all(self._engine, tables=list(STATE_TABLES.values()))
+        METADATA.create_all(self._engine, tables=[*STATE_TABLES.values(), order_book_removals])
         self.ledger = 0
 
     def load(self, ledger: int, tables: Mapping[str, pa.Table]) -> ReplayedState:
