@@ -6,8 +6,10 @@ import uuid
 from dataclasses import dataclass
 
 import apache_beam as beam
+import sqlalchemy as sa
 
 from aurora_ingest import __version__
+from aurora_ingest.db import cursor, order_book_levels
 from aurora_ingest.db.cursor import CURRENT_VERSION
 from aurora_ingest.ledger_backend.backend import LedgerBackend
 from aurora_ingest.network import Network
@@ -18,6 +20,7 @@ from aurora_ingest.transforms.prepare_ledgers import LedgerRules
 from aurora_ingest.transforms.processors import TABLES, by_table, history_by_table
 from aurora_ingest.transforms.processors.processor import ProcessTable
 from aurora_ingest.transforms.read_ledgers_continuously import ContinuousReading, OnEngine, ReadLedgersContinuously
+from aurora_ingest.transforms.write_order_books import WriteOrderBooks
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class FollowPlan:
         feed: name of this process's feed of the source.
         verify_every: checkpoints from one comparison of the state with the archive to the next; 0 for none.
         tick_seconds: time between two ticks on an engine that runs the graph for ever; None for a graph of one run.
+        order_book_depth: most prices on each side in ``order_book_levels``; 0 leaves that table alone.
     """
 
     network: Network
@@ -49,6 +53,7 @@ class FollowPlan:
     feed: str = ""
     verify_every: int = 0
     tick_seconds: float | None = None
+    order_book_depth: int = 0
 
     def __post_init__(self) -> None:
         """Name the feed, so that two plans of one process never share theirs."""
@@ -86,7 +91,8 @@ class FollowPlan:
     def made_by(self) -> str:
         """Version and processors, which name whose state a savepoint holds."""
         names = ", ".join(process.spec.name for process in self.processors)
-        return f"aurora-ingest {__version__}, tables of version {CURRENT_VERSION}, processors {names}"
+        made_by = f"aurora-ingest {__version__}, tables of version {CURRENT_VERSION}, processors {names}"
+        return f"{made_by}, order books to {self.order_book_depth}" if self.order_book_depth else made_by
 
     @property
     def processors(self) -> tuple[type[ProcessTable], ...]:
@@ -117,4 +123,30 @@ def build_follow(
     )
     for process in plan.processors:
         units = units | process.__name__ >> process()
-    return units | "LeadLedgers" >> LeadLedgers(plan.leading)
+    committed = units | "LeadLedgers" >> LeadLedgers(plan.leading)
+    if plan.order_book_depth:
+        memory = plan.feed if plan.tick_seconds is None else None
+        write = WriteOrderBooks(plan.db_url, plan.order_book_depth, memory=memory)
+        _ = committed | "WriteOrderBooks" >> write
+    return committed
+
+
+def place_to_go_on(database: sa.Engine, plan: FollowPlan, former: int | None, *, failed: bool) -> tuple[int, int]:
+    """Tell where a node begins whose graph runs in rounds.
+
+    Args:
+        database: the database.
+        plan: what it follows.
+        former: last ledger that this process has seen committed, None at its beginning.
+        failed: it has just failed more than once, so it does not ask for older ledgers, which the source may lack.
+
+    Returns:
+        The cursor, and the ledger to go on after: where the node was, so that it passes on every ledger; else the
+        cursor; or up to 64 ledgers earlier if their order books are not written.
+    """
+    with database.connect() as connection:
+        last = cursor.read_last_ledger(connection) or 0
+        position = last if former is None or former > last else former
+        if plan.order_book_depth and plan.backend.repeatable and not failed:
+            position = order_book_levels.place_to_go_on(connection, position)
+    return last, position

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from aurora_ingest.transforms.order_book_metrics import OrderBooksMoved, OrderBooksWritten
+
 if TYPE_CHECKING:
     from aurora_ingest.transforms.ledger_unit import LedgerUnit
 
@@ -164,6 +166,8 @@ ProgressEvent = (
     | LedgerCommitted
     | CursorHeld
     | NodeTransition
+    | OrderBooksMoved
+    | OrderBooksWritten
     | StateVerified
 )
 Listener = Callable[[ProgressEvent], None]

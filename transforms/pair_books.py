@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,18 +28,27 @@ _PRIMITIVES: Final = FastPrimitivesCoder()
 
 
 @dataclass(frozen=True)
-class PairBook:
+class PairElement:
+    """What travels to a pair.
+
+    Attributes:
+        epoch: number of the bootstrap that it is or follows; what is of an older one counts no more.
+    """
+
+    epoch: int
+
+
+@dataclass(frozen=True)
+class PairBook(PairElement):
     """A bootstrap of a pair, or a part of it.
 
     Attributes:
-        epoch: number of the bootstrap; what is of an older one counts no more.
         ledger: ledger that the book stands at.
         part: number of the part, from 0.
         parts: how many parts there are.
         book: bytes of the kernel's ``split_books``.
     """
 
-    epoch: int
     ledger: int
     part: int
     parts: int
@@ -64,14 +73,14 @@ class PairStep:
 
 
 @dataclass(frozen=True)
-class PairChanges:
-    """What some ledgers did to a pair; `epoch` is that of the bootstrap that they follow."""
+class PairChanges(PairElement):
+    """What some ledgers did to a pair.
 
-    epoch: int
+    Attributes:
+        steps: the ledgers, each once.
+    """
+
     steps: tuple[PairStep, ...]
-
-
-PairElement = PairBook | PairChanges
 
 
 @dataclass(frozen=True)
@@ -146,7 +155,7 @@ def advance(pair: Pair, state: PairState, element: PairElement, depth: int) -> l
             setattr(state, each.name, getattr(fresh, each.name))
     if isinstance(element, PairBook):
         _take_part(state, element)
-    else:
+    elif isinstance(element, PairChanges):
         for step in element.steps:
             if state.ledger is None or step.ledger > state.ledger:
                 state.waiting.setdefault(step.ledger, step)
@@ -301,7 +310,7 @@ def _selected(rows: pa.RecordBatch, types: Mapping[str, pa.DataType], names: Map
 class PairElementCoder(Coder):  # type: ignore[misc]  # Beam's Coder is untyped
     """Bootstraps, changes and levels of pairs as tuples of primitives."""
 
-    def encode(self, value: PairElement | Sequence[PairLevels]) -> bytes:
+    def encode(self, value: PairElement) -> bytes:
         """Encode one element."""
         encoded: bytes = _PRIMITIVES.encode(_flat(value))
         return encoded
@@ -316,7 +325,9 @@ class PairElementCoder(Coder):  # type: ignore[misc]  # Beam's Coder is untyped
 
     def estimate_size(self, value: PairElement) -> int:
         """Tell the size in bytes without encoding."""
-        return len(value.book) if isinstance(value, PairBook) else sum(len(step.change) for step in value.steps)
+        if isinstance(value, PairBook):
+            return len(value.book)
+        return sum(len(step.change) for step in value.steps) if isinstance(value, PairChanges) else 0
 
     def is_deterministic(self) -> bool:
         """Equal elements have equal bytes."""
@@ -340,7 +351,7 @@ class PairStateCoder(Coder):  # type: ignore[misc]  # Beam's Coder is untyped
         return PairState(epoch, ledger, book, dict(parts), {step.ledger: step for step in steps}, lost)
 
 
-def _flat(value: object) -> tuple[object, ...]:
+def _flat(value: PairElement) -> tuple[object, ...]:
     if isinstance(value, PairBook):
         return ("book", value.epoch, value.ledger, value.part, value.parts, value.book)
     assert isinstance(value, PairChanges)
@@ -351,5 +362,4 @@ def _step(step: PairStep) -> tuple[int, int, int, bytes]:
     return (step.ledger, step.since, step.closed_at, step.change)
 
 
-for _kind in (PairBook, PairChanges):
-    registry.register_coder(_kind, PairElementCoder)
+registry.register_coder(PairElement, PairElementCoder)

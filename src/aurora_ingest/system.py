@@ -34,13 +34,14 @@ from aurora_ingest.errors import (
 from aurora_ingest.history_archive.archive import HistoryArchive
 from aurora_ingest.ledger.checkpoint import previous_checkpoint
 from aurora_ingest.pipelines import build_state
-from aurora_ingest.pipelines.follow import FollowPlan, build_follow
+from aurora_ingest.pipelines.follow import FollowPlan, build_follow, place_to_go_on
 from aurora_ingest.pipelines.options import BuildStateOptions
 from aurora_ingest.runners import launch
 from aurora_ingest.runners.local import one_tick
 from aurora_ingest.state_verifier import StateVerifier, VerifierOptions
 from aurora_ingest.transforms import metrics
 from aurora_ingest.transforms.ledger_feed import close_feed, feed_of
+from aurora_ingest.transforms.order_book_memory import forget, kept_if_whole
 from aurora_ingest.transforms.stop_requests import may_be_stopped
 
 _LOG = logging.getLogger(__name__)
@@ -160,6 +161,7 @@ class System:
             self._leave()
         finally:
             close_feed(self._plan.feed)
+            forget(self._plan.feed)
             if self._database is not None:
                 self._database.dispose()
 
@@ -338,6 +340,7 @@ class System:
                 if self._seen_cursor is not None and last < self._seen_cursor:
                     _LOG.warning("Cursor moved back", extra={"last_ledger": last, "before": self._seen_cursor})
                     position = last
+                    forget(self._plan.feed)
                 self._seen_cursor = last
                 self.counts.position = position
                 if self._plan.until is not None and position >= self._plan.until:
@@ -348,10 +351,8 @@ class System:
                     noted = time.monotonic()
                 if not feed.wait(position + 1, self._options.poll_interval):
                     if feed.has_ended:
-                        raise StateError(
-                            f"{self._plan.backend.describe()} has ended after ledger {position}: nothing is left to "
-                            "follow"
-                        )
+                        source = self._plan.backend.describe()
+                        raise StateError(f"{source} has ended after ledger {position}: nothing is left to follow")
                     continue
                 if not self._follow_once(position):
                     self._stop.wait(self._options.poll_interval)
@@ -368,17 +369,15 @@ class System:
 
     def _follow_once(self, position: int) -> bool:
         """Runs the graph over the ledgers that are there; tells whether any was committed."""
-        with may_be_stopped(self._plan.feed, self._stop.is_set):
+        with may_be_stopped(self._plan.feed, self._stop.is_set), kept_if_whole(self._plan.feed):
             launch.run(lambda pipeline: build_follow(pipeline, self._plan, one_tick(position)), self._engine)
         return self.counts.position is not None and self.counts.position > position
 
     def _first_position(self, database: sa.Engine) -> int:
         """The ledger to go on after: where this node was, so that it passes on every ledger; else the cursor."""
-        with database.connect() as connection:
-            last = cursor.read_last_ledger(connection) or 0
-        self._seen_cursor = last
-        former = self.counts.position
-        return last if former is None or former > last else former
+        failed = self._failed_in_a_row > 1
+        self._seen_cursor, position = place_to_go_on(database, self._plan, self.counts.position, failed=failed)
+        return position
 
     def _note(self, database: sa.Engine) -> None:
         nodes.note(database, self._plan.node, self.counts.position, self.counts.last_led)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from aurora_ingest import __version__
-from aurora_ingest.transforms import metrics
+from aurora_ingest.transforms import metrics, order_book_metrics
 
 _VERIFYING_SECONDS = (0.1, 1.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -86,6 +86,20 @@ class NodeMetrics:
         self._ended = Counter(
             "aurora_ingest_ended_holders", "Sessions of stuck nodes that this one ended.", registry=mine
         )
+        self._book_sizes: dict[tuple[str, str], int] = {}
+        self._books_at = Gauge(
+            "aurora_ingest_order_books_latest_ledger", "The last ledger whose order books are written.", registry=mine
+        )
+        self._books = Gauge("aurora_ingest_order_books", "Pairs whose book this node keeps.", registry=mine)
+        self._book_bytes = Gauge(
+            "aurora_ingest_order_books_state_bytes", "Bytes of the books that this node keeps.", registry=mine
+        )
+        self._largest_book = Gauge(
+            "aurora_ingest_order_books_largest_state_bytes", "Bytes of the largest of them.", registry=mine
+        )
+        self._lost_books = Counter(
+            "aurora_ingest_order_books_lost_ledgers", "Ledgers whose order books are a gap.", registry=mine
+        )
         Gauge("aurora_ingest_lag_ledgers", "Ledgers read and not yet committed.", registry=mine).set_function(
             lambda: self._lag_ledgers(newest_read())
         )
@@ -111,6 +125,20 @@ class NodeMetrics:
             self._verified(event)
         elif isinstance(event, metrics.BuildFinished):
             self._invalid.set(0)
+        elif isinstance(event, order_book_metrics.OrderBooksMoved | order_book_metrics.OrderBooksWritten):
+            self._order_books(event)
+
+    def _order_books(self, event: order_book_metrics.OrderBooksMoved | order_book_metrics.OrderBooksWritten) -> None:
+        if isinstance(event, order_book_metrics.OrderBooksMoved):
+            for pair, size in event.sizes.items():
+                self._book_bytes.inc(size - self._book_sizes.get(pair, 0))
+                self._book_sizes[pair] = size
+            self._books.set(len(self._book_sizes))
+            self._largest_book.set(max(self._book_sizes.values(), default=0))
+        elif event.is_lost:
+            self._lost_books.inc()
+        else:
+            self._books_at.set(event.ledger)
 
     def _verified(self, event: metrics.StateVerified) -> None:
         self._verifications.labels(event.outcome).inc()

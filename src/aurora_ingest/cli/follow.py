@@ -63,6 +63,16 @@ _DEFAULT_HISTORY = "history_ledgers,history_transactions,history_operations,hist
     help="History tables that are written with the state.",
 )
 @click.option(
+    "--order-book-depth",
+    envvar="AURORA_ORDER_BOOK_DEPTH",
+    type=click.IntRange(0, 200),
+    default=0,
+    metavar="PRICES",
+    show_default=True,
+    show_envvar=True,
+    help="Write order_book_levels, with so many prices on each side; 0 leaves that table alone.",
+)
+@click.option(
     "--until",
     envvar="AURORA_UNTIL",
     type=click.IntRange(min=1),
@@ -133,6 +143,7 @@ def follow_command(
     ledgers_url: str,
     db_url: str | None,
     history_tables: str,
+    order_book_depth: int,
     until: int | None,
     poll_interval: float,
     node: str | None,
@@ -175,6 +186,7 @@ def follow_command(
         patience_seconds=0.0 if on_flink else poll_interval + 1,
         until=until,
         tick_seconds=poll_interval if on_flink else None,
+        order_book_depth=order_book_depth,
     )
     urls = archive_urls or network.archive_urls
     build = BuildStateOptions(network=network, archive_urls=urls, db_url=db_url, cache_dir=cache_dir, work_dir=work_dir)

@@ -17,6 +17,8 @@ from aurora_ingest.db.load import load_batch
 from aurora_ingest.ledger.ledger_range import LedgerRange
 
 NAME: Final = "order_book_levels"
+MOST_BACK: Final = 64
+"""Ledgers by which a node goes back to tell the order books of ledgers that it, or another one, only committed."""
 
 
 def last_written(connection: sa.Connection) -> int | None:
@@ -25,6 +27,24 @@ def last_written(connection: sa.Connection) -> int | None:
     query = sa.select(sa.func.max(counts.ledger_sequence)).where(counts.table_name == NAME)
     found = connection.execute(query).scalar_one()
     return None if found is None else int(found)
+
+
+def place_to_go_on(connection: sa.Connection, position: int) -> int:
+    """Returns the ledger after which to go on so that no order book is left out: a few ledgers back, if need be.
+
+    Ledgers before the first one that is written within reach are left to `fill-gaps`.
+
+    Args:
+        connection: in a transaction.
+        position: the ledger after which a node would go on by the cursor.
+    """
+    counts = ingest_ledger_counts.c
+    recent = counts.ledger_sequence.between(position - MOST_BACK, position)
+    query = sa.select(counts.ledger_sequence).where((counts.table_name == NAME) & recent)
+    written = set(connection.execute(query).scalars())
+    if not written:
+        return position
+    return next((ledger - 1 for ledger in range(min(written), position + 1) if ledger not in written), position)
 
 
 def write_ledgers(engine: sa.Engine, ledgers: LedgerRange, pairs: Collection[int], rows: pa.RecordBatch) -> int:
