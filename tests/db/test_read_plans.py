@@ -31,7 +31,7 @@ USD, EUR, NATIVE = Asset("credit_alphanum4", "USD", ISSUER), Asset("credit_alpha
 RARE = Asset("credit_alphanum4", "RARE", ISSUER)
 FIRST = KeyPage(None, descending=False, limit=10)
 SORTED_BY_INDEX = "the rows come out of the index in the order of the page"
-SORTED = "few rows are left to sort"
+SORTED = "no more rows are sorted than the account or the asset has"
 
 # Every second row has the assets asked for, every tenth the account: a page must not read or sort them all.
 FILL = """
@@ -158,7 +158,7 @@ def test_no_table_is_read_whole(filled: sa.Engine, case: str) -> None:
     assert plans
     for plan in plans:
         assert "Seq Scan" not in plan, plan
-        assert _most_rows(plan) <= ROWS // 40, plan
+        assert _most_rows(plan) <= (ROWS // 40 if order == SORTED_BY_INDEX else ROWS // 10), plan
     if order == SORTED_BY_INDEX:
         assert "Sort" not in plans[0], plans[0]
 
