@@ -112,6 +112,7 @@ def soak(db_url: str, stream: Path, count: int, pace: float, folder: Path) -> di
     watcher = threading.Thread(target=node.run)
     watcher.start()
     try:
+        _wait_until_well(node, watcher)
         giver = threading.Thread(target=give_at_pace, args=(stream, count, pace, given), daemon=True)
         giver.start()
         next_kill = time.monotonic() + _BETWEEN[0]
@@ -130,6 +131,15 @@ def soak(db_url: str, stream: Path, count: int, pace: float, folder: Path) -> di
         watcher.join(_PATIENCE)
         flink.down(folder)
     return _figures(db_url, given, found, last)
+
+
+def _wait_until_well(node: StreamingNode, watcher: threading.Thread) -> None:
+    """Wait for the first checkpoint: how long a busy machine takes to start a job is another question."""
+    deadline = time.monotonic() + _PATIENCE
+    while node.job is None or not node.job.health().completed:
+        if not watcher.is_alive() or time.monotonic() > deadline:
+            raise RuntimeError(f"the job completed no checkpoint within {_PATIENCE:.0f} s: {node.health()}")
+        time.sleep(0.5)
 
 
 def _figures(db_url: str, given: dict[int, float], found: Soak, last: int) -> dict[str, float | int | str]:
