@@ -63,7 +63,7 @@ class SystemState(Enum):
     STOP = "stop"
 
 
-class _Found(Enum):
+class Found(Enum):
     """What a database holds, as the decision at the start sees it."""
 
     NOTHING = "no state"
@@ -224,7 +224,7 @@ class System:
         schema.require(database)
         found, last = self._look(database)
         _LOG.info("Found in the database", extra={"found": found.value, "last_ledger": last})
-        if found is not _Found.STATE:
+        if found is not Found.STATE:
             return SystemState.BUILD
         self._require_whole_state(database)
         nodes.agree_on_history(database, self._plan.node, self._plan.history_tables)
@@ -244,7 +244,7 @@ class System:
                 f"the state was built without {', '.join(lost)}: build all tables with build-state before following"
             )
 
-    def _look(self, database: sa.Engine) -> tuple[_Found, int | None]:
+    def _look(self, database: sa.Engine) -> tuple[Found, int | None]:
         """What the database holds.
 
         Raises:
@@ -257,10 +257,10 @@ class System:
             last, version = cursor.read_last_ledger(connection), cursor.read_version(connection)
             invalid = cursor.read(connection, cursor.STATE_INVALID) == "true"
         if last is None:
-            return _Found.NOTHING, None
+            return Found.NOTHING, None
         if version != cursor.CURRENT_VERSION:
-            return _Found.OLDER, last
-        return (_Found.INVALID if invalid else _Found.STATE), last
+            return Found.OLDER, last
+        return (Found.INVALID if invalid else Found.STATE), last
 
     def _build(self) -> SystemState:
         database, options = self._open(), self._options
@@ -317,7 +317,7 @@ class System:
             _LOG.info("Waiting for another node's state build", extra=facts)
         self._stop.wait(self._options.poll_interval)
         found, _ = self._look(database)
-        if found is _Found.STATE:
+        if found is Found.STATE:
             return SystemState.START
         alive = any(each.seconds_silent < self._options.takeover_after for each in others)
         return SystemState.WAIT_FOR_BUILDER if alive else SystemState.BUILD
@@ -335,7 +335,7 @@ class System:
             noted = 0.0
             while not self._stop.is_set():
                 found, last = self._look(database)
-                if found is not _Found.STATE or last is None:
+                if found is not Found.STATE or last is None:
                     return SystemState.START
                 if self._seen_cursor is not None and last < self._seen_cursor:
                     _LOG.warning("Cursor moved back", extra={"last_ledger": last, "before": self._seen_cursor})
