@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from typing import Final
 
@@ -67,35 +68,65 @@ SCHEMA: Final = _schema(LEVELS)
 """Rows in Parquet; bids and asks are lists."""
 SQL_SCHEMA: Final = _schema(pa.string())
 """Rows for a database; bids and asks are JSON texts."""
+GATHERED: Final = pa.schema(
+    [
+        pa.field("ledger_sequence", pa.int64(), nullable=False),
+        pa.field("closed_at", pa.int64(), nullable=False),
+        pa.field("base_asset", pa.string(), nullable=False),
+        pa.field("counter_asset", pa.string(), nullable=False),
+        pa.field("levels", pa.binary(), nullable=False),
+    ]
+)
+"""Levels as the kernel keeps them, with their pairs and ledgers; times in seconds since 1970."""
 
 
-def level_batch(rows: Iterable[tuple[Pair, PairLevels]], *, json: bool = False) -> pa.RecordBatch:
+def gathered(rows: Iterable[tuple[Pair, PairLevels]]) -> pa.RecordBatch:
+    """Put levels of pairs together, in order of ledger, base and counter asset.
+
+    Args:
+        rows: pairs with their levels; none of them lost.
+
+    Returns:
+        GATHERED.
+    """
+    ordered = sorted(rows, key=lambda row: (row[1].ledger, row[0]))  # rows of pairs, not of offers
+    columns = (
+        [each.ledger for _, each in ordered],
+        [each.closed_at for _, each in ordered],
+        [pair[0] for pair, _ in ordered],
+        [pair[1] for pair, _ in ordered],
+        [each.levels for _, each in ordered],
+    )
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, GATHERED, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=GATHERED)
+
+
+def level_batch(levels: pa.RecordBatch, *, json: bool = False) -> pa.RecordBatch:
     """Make rows of the table.
 
     Prices are units of the counter asset for one of the base asset, on both sides; amounts are stroops of what is
     sold: of the base asset in asks, of the counter asset in bids.
 
     Args:
-        rows: pairs with their levels; none of them lost.
+        levels: GATHERED.
         json: bids and asks as JSON texts, as databases take them.
 
     Returns:
-        SCHEMA or SQL_SCHEMA, in order of ledger, base and counter asset.
+        SCHEMA or SQL_SCHEMA, in the same order.
     """
-    ordered = sorted(rows, key=lambda row: (row[1].ledger, row[0]))  # rows of pairs, not of offers
-    bases, counters = (pa.array([pair[side] for pair, _ in ordered], pa.string()) for side in (0, 1))
-    levels = pa.array([each.levels for _, each in ordered], pa.binary())
-    made = pa.record_batch(_kernel.level_rows(bases, counters, levels, json=json))
-    ledgers = pa.array([each.ledger for _, each in ordered], pa.int32())
-    closed_at = closing_times(pa.array([each.closed_at for _, each in ordered], pa.int64()))
+    assets = (levels.column("base_asset"), levels.column("counter_asset"))
+    made = pa.record_batch(_kernel.level_rows(*assets, levels.column("levels"), json=json))
     schema = SQL_SCHEMA if json else SCHEMA
-    named = {"ledger_sequence": ledgers, "closed_at": closed_at}
+    named = {
+        "ledger_sequence": levels.column("ledger_sequence").cast(pa.int32()),
+        "closed_at": closing_times(levels.column("closed_at")),
+    }
     columns = [named[name] if name in named else made.column(name) for name in schema.names]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _rows(unit: LedgerUnit) -> pa.RecordBatch:
-    return unit.tables[NAME]
+    return level_batch(unit.decoded[NAME])
 
 
 TABLE: Final = TableSpec(
@@ -107,3 +138,10 @@ TABLE: Final = TableSpec(
     rows=_rows,
     row_group_rows=16_384,
 )
+"""Made from GATHERED rows, which stand among a unit's decoded tables."""
+
+
+def with_json(unit: LedgerUnit) -> LedgerUnit:
+    """Return a unit of TABLE with the rows that databases take."""
+    rows = level_batch(unit.decoded[NAME], json=True)
+    return dataclasses.replace(unit, tables={**unit.tables, NAME: rows})

@@ -17,7 +17,7 @@ from aurora_ingest.db.engine import connect
 from aurora_ingest.db.order_book import OrderBookRows
 from aurora_ingest.transforms import metrics, order_book_metrics
 from aurora_ingest.transforms.find_paths import FindPaths
-from aurora_ingest.transforms.lead import CommittedLedger
+from aurora_ingest.transforms.ledger_unit import LedgerUnit
 from aurora_ingest.transforms.order_book_memory import cell
 from aurora_ingest.transforms.pair_books import (
     Pair,
@@ -76,8 +76,8 @@ class _GatherFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
         self._ledgers: list[LedgerPairs] = []
         self._bytes = 0
 
-    def process(self, committed: CommittedLedger) -> Iterator[tuple[int, LedgersOfPairs]]:
-        ledger = LedgerPairs.of(committed.unit)
+    def process(self, unit: LedgerUnit) -> Iterator[tuple[int, LedgersOfPairs]]:
+        ledger = LedgerPairs.of(unit)
         self._ledgers.append(ledger)
         self._bytes += ledger.pairs.nbytes
         if self._bytes > _GATHERED_BYTES:
@@ -116,9 +116,10 @@ class _LinkFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
 
 
 class ExtractPairChanges(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """CommittedLedgers → elements for `UpdateOrderBookPerPair`, keyed by pair, and a LedgerMark per ledger.
+    """LedgerUnits → elements for `UpdateOrderBookPerPair`, keyed by pair, and a LedgerMark per ledger.
 
-    Unbounded or bounded, no windows. One constant key, so nothing is done in parallel; what is done is small: one
+    The units are of one ledger each, compacted, and the ledgers are committed. Unbounded or bounded, no windows. One
+    constant key, so nothing is done in parallel; what is done is small: one
     call of the kernel per ledger. The chain is state. At its beginning, and when a ledger is missing, the books are
     read and become bootstraps of a new epoch; changes that they have already are taken back, so no ledger is left out
     unless it did not come. Ledgers that come again are dropped. Fails if the books contradict the ledgers.
@@ -135,7 +136,7 @@ class ExtractPairChanges(beam.PTransform):  # type: ignore[misc]  # Beam is unty
         self._read_books = read_books
         self._memory = memory
 
-    def expand(self, ledgers: beam.PCollection[CommittedLedger]) -> Any:
+    def expand(self, ledgers: beam.PCollection[LedgerUnit]) -> Any:
         """Wire the steps; returns the PCollections CHANGES and MARKS."""
         return (
             ledgers

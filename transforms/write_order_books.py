@@ -18,7 +18,8 @@ from aurora_ingest.db.order_book import OrderBookRows
 from aurora_ingest.ledger.ledger_range import LedgerRange
 from aurora_ingest.transforms import metrics, order_book_metrics
 from aurora_ingest.transforms.lead import CommittedLedger
-from aurora_ingest.transforms.order_book_levels import level_batch
+from aurora_ingest.transforms.ledger_unit import LedgerUnit
+from aurora_ingest.transforms.order_book_levels import gathered, level_batch
 from aurora_ingest.transforms.order_book_memory import cell
 from aurora_ingest.transforms.orderbook import (
     CHANGES,
@@ -89,18 +90,18 @@ class _WriteFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
         state: Any = beam.DoFn.StateParam(GATHERED),  # noqa: B008  # Beam's way to declare state
     ) -> Iterator[int]:
         kept = cell(self._memory, "gathered", state)
-        gathered: dict[int, _Gathered] = kept.read() or {}
+        waiting: dict[int, _Gathered] = kept.read() or {}
         kind, name, value = keyed[1]
         if kind == MARKS:
-            gathered.setdefault(name, _Gathered()).expected = value
+            waiting.setdefault(name, _Gathered()).expected = value
         else:
             for ledger, closed_at, levels in value:
-                gathered.setdefault(ledger, _Gathered()).rows[name] = PairLevels(ledger, closed_at, levels)
+                waiting.setdefault(ledger, _Gathered()).rows[name] = PairLevels(ledger, closed_at, levels)
         complete = {}
-        for ledger in sorted(gathered):
-            if not gathered[ledger].is_complete:
+        for ledger in sorted(waiting):
+            if not waiting[ledger].is_complete:
                 break  # in order, so that what is written has no holes if this node stops here
-            complete[ledger] = gathered.pop(ledger)
+            complete[ledger] = waiting.pop(ledger)
         for run in _runs(ledger for ledger, each in complete.items() if not each.is_lost):
             self._write(run, [complete[ledger].rows for ledger in run])
         for ledger, each in complete.items():
@@ -108,13 +109,15 @@ class _WriteFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
                 _LOG.warning("Order books of a ledger are lost; fill-gaps writes them", extra={"ledger": ledger})
             metrics.publish(order_book_metrics.OrderBooksWritten(ledger, len(each.rows), each.is_lost))
             yield ledger
-        kept.write(gathered)
+        kept.write(waiting)
 
     def _write(self, ledgers: LedgerRange, rows: list[dict[Pair, PairLevels]]) -> None:
         if self._engine is None:
             self._engine = connect(self._db_url)
-        batch = level_batch((row for some in rows for row in some.items()), json=True)
-        order_book_levels.write_ledgers(self._engine, ledgers, [len(some) for some in rows], batch)
+        levels = gathered(row for some in rows for row in some.items())
+        order_book_levels.write_ledgers(
+            self._engine, ledgers, [len(some) for some in rows], level_batch(levels, json=True)
+        )
 
     def teardown(self) -> None:
         if self._engine is not None:
@@ -165,7 +168,8 @@ class WriteOrderBooks(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
 
     def expand(self, ledgers: beam.PCollection[CommittedLedger]) -> beam.PCollection[int]:
         """Wire the steps."""
-        extracted = ledgers | "ExtractPairChanges" >> ExtractPairChanges(self._read_books, memory=self._memory)
+        units = ledgers | "Unit" >> beam.Map(_unit).with_output_types(LedgerUnit)
+        extracted = units | "ExtractPairChanges" >> ExtractPairChanges(self._read_books, memory=self._memory)
         levels = extracted[CHANGES] | "UpdateOrderBookPerPair" >> UpdateOrderBookPerPair(
             self._depth, memory=self._memory
         )
@@ -175,6 +179,10 @@ class WriteOrderBooks(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
         )
         write = beam.ParDo(_WriteFn(self._db_url, self._memory)).with_output_types(int)
         return news | "News" >> beam.Flatten() | "Write" >> write
+
+
+def _unit(committed: CommittedLedger) -> LedgerUnit:
+    return committed.unit
 
 
 def _of_mark(mark: LedgerMark) -> tuple[int, _News]:

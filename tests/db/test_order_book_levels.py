@@ -15,7 +15,7 @@ from aurora_ingest.db.history import delete_ledgers
 from aurora_ingest.db.order_book_tables import order_book_levels as table
 from aurora_ingest.ledger.asset import Asset
 from aurora_ingest.ledger.ledger_range import LedgerRange
-from aurora_ingest.transforms.order_book_levels import SQL_SCHEMA, TABLE, level_batch
+from aurora_ingest.transforms.order_book_levels import SQL_SCHEMA, TABLE, gathered, level_batch
 from aurora_ingest.transforms.pair_books import EMPTY_BOOK, PairLevels, books_of
 from orderbook.order_books import Offer, Pool, asset, offer_rows, pool_rows
 
@@ -31,7 +31,8 @@ _POOL = Pool("ab" * 32, _NATIVE, _USD, 7, 8)
 def _rows(ledgers: LedgerRange, depth: int = 5) -> pa.RecordBatch:
     ((pair, book),) = books_of(offer_rows(_BOOK), pool_rows([_POOL])).items()
     _, (levels,) = _kernel.move_book(book, [EMPTY_BOOK + EMPTY_BOOK], depth=depth)
-    return level_batch([(pair, PairLevels(ledger, 1_700_000_000, levels)) for ledger in ledgers], json=True)
+    rows = gathered((pair, PairLevels(ledger, 1_700_000_000, levels)) for ledger in ledgers)
+    return level_batch(rows, json=True)
 
 
 def test_a_row_is_exact(engine: sa.Engine) -> None:
@@ -89,7 +90,7 @@ def test_a_ledger_is_written_once_and_noted(engine: sa.Engine) -> None:
 
 def test_a_ledger_that_changed_no_pair_is_noted_and_no_gap(engine: sa.Engine) -> None:
     ledgers = LedgerRange(7, 9)
-    order_book_levels.write_ledgers(engine, ledgers, [0, 0, 0], level_batch([], json=True))
+    order_book_levels.write_ledgers(engine, ledgers, [0, 0, 0], level_batch(gathered([]), json=True))
     with engine.connect() as connection:
         assert read_gaps(connection, last=9) == {}
     with writing(engine) as connection:
@@ -110,7 +111,7 @@ def test_the_table_is_that_of_the_rows() -> None:
         field.name: field.nullable for field in SQL_SCHEMA
     }
     types = load.postgres_types(table, SQL_SCHEMA.names)
-    assert _kernel.copy_rows(level_batch([], json=True), types) == b""
+    assert _kernel.copy_rows(level_batch(gathered([]), json=True), types) == b""
 
 
 def test_assets_are_in_the_order_of_core() -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from aurora_ingest import _kernel
 from aurora_ingest.errors import StateError
 from aurora_ingest.transforms import pair_books
-from aurora_ingest.transforms.order_book_levels import SCHEMA, SQL_SCHEMA, level_batch
+from aurora_ingest.transforms.order_book_levels import SCHEMA, SQL_SCHEMA, gathered, level_batch
 from aurora_ingest.transforms.pair_books import (
     EMPTY_BOOK,
     Pair,
@@ -117,7 +117,7 @@ def test_levels_do_not_depend_on_order_or_repetition(states: list[PlainState], p
     elements += shuffled.choices(elements, k=len(elements) // 2) if elements else []
     shuffled.shuffle(elements)
     found = _fed(elements)
-    rows = level_batch(found).to_pylist()
+    rows = level_batch(gathered(found)).to_pylist()
     expected = _expected(states)
     assert len(rows) == len(expected)
     for row in rows:
@@ -135,7 +135,7 @@ def test_a_removal_that_comes_before_its_bootstrap_is_not_undone_by_it() -> None
     for _, book in books[:1]:
         assert advance(pair, state, book, _DEPTH) == []
     (levels,) = advance(pair, state, books[1][1], _DEPTH)
-    assert level_batch([(pair, levels)]).to_pylist()[0]["ask_offers"] == 0
+    assert level_batch(gathered([(pair, levels)])).to_pylist()[0]["ask_offers"] == 0
     assert state.book == EMPTY_BOOK
     assert not state.waiting
 
@@ -214,8 +214,8 @@ def test_going_back_leads_to_where_it_came_from(states: list[PlainState]) -> Non
 
 
 def test_the_rows_of_no_levels_have_the_schemas() -> None:
-    assert level_batch([]).schema == SCHEMA
-    assert level_batch([], json=True).schema == SQL_SCHEMA
+    assert level_batch(gathered([])).schema == SCHEMA
+    assert level_batch(gathered([]), json=True).schema == SQL_SCHEMA
 
 
 def test_broken_bytes_are_refused() -> None:

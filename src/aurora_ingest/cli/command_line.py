@@ -27,6 +27,7 @@ from aurora_ingest.cli.stop import stop_command
 from aurora_ingest.cli.verify_range import verify_range_command
 from aurora_ingest.cli.verify_state import verify_state_command
 from aurora_ingest.cli.write_lake import write_lake_command
+from aurora_ingest.cli.write_order_books import write_order_books_command
 from aurora_ingest.errors import AuroraError
 
 DONE, FAILED, USAGE = 0, 1, 2
@@ -64,6 +65,7 @@ cli.add_command(status_command)
 cli.add_command(stop_command)
 cli.add_command(trigger_rebuild_command)
 cli.add_command(write_lake_command)
+cli.add_command(write_order_books_command)
 cli.add_command(db_group)
 cli.add_command(flink_group)
 

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from aurora_ingest.cli.options import database_option, logging_options
-from aurora_ingest.cli.source_options import ledgers_option, network_of, network_options
+from aurora_ingest.cli.source_options import (
+    archive_option,
+    checkpoint_frequency_option,
+    ledgers_option,
+    network_of,
+    network_options,
+)
 from aurora_ingest.cli.status import connected
 from aurora_ingest.errors import UsageError
 
@@ -77,7 +83,19 @@ def reap_command(*, db_url: str | None, keep_ledgers: int) -> None:
     "--db-url postgresql://localhost/testnet",
 )
 @network_options
+@checkpoint_frequency_option
+@archive_option
 @ledgers_option
+@click.option(
+    "--order-book-depth",
+    envvar="AURORA_ORDER_BOOK_DEPTH",
+    type=click.IntRange(0, 200),
+    default=10,
+    metavar="PRICES",
+    show_default=True,
+    show_envvar=True,
+    help="Most prices on each side in order_book_levels, if that table has gaps; 0 leaves them.",
+)
 @click.option(
     "--from",
     "first",
@@ -109,7 +127,10 @@ def fill_gaps_command(
     *,
     network_name: str | None,
     network_passphrase: str | None,
+    checkpoint_frequency: int | None,
+    archive_urls: tuple[str, ...],
     ledgers_url: str,
+    order_book_depth: int,
     first: int | None,
     last: int | None,
     db_url: str | None,
@@ -117,11 +138,12 @@ def fill_gaps_command(
 ) -> None:
     """Write the history tables of those ledgers up to the cursor that they have nothing of.
 
-    Which ledgers a table has stands in the books, where an empty ledger is noted too. Every gap is a reingest-range.
+    Which ledgers a table has stands in the books, where an empty ledger is noted too. Every gap is a reingest-range,
+    or for order_book_levels a write-order-books, which begins with a checkpoint of the archive.
     """
     if db_url is None:
         raise UsageError("which database? Give --db-url or set AURORA_DB_URL")
-    network = network_of(network_name, network_passphrase)
+    network = network_of(network_name, network_passphrase, checkpoint_frequency)
     with connected(db_url) as engine:
         from aurora_ingest.db import schema
         from aurora_ingest.db.gaps import read_gaps
@@ -129,6 +151,10 @@ def fill_gaps_command(
         schema.require(engine)
         with engine.connect() as connection:
             gaps = read_gaps(connection, first, last)
+    books = gaps.pop("order_book_levels", ())
+    books = books if order_book_depth else ()
+    for each in books:
+        click.echo(f"order_book_levels: ledgers {each} are missing", err=True)
     by_range: dict[LedgerRange, list[str]] = {}
     for table, found in gaps.items():
         for each in found:
@@ -145,6 +171,12 @@ def fill_gaps_command(
             plan = reingest_range.plan_reingest(options)
             with reingest_range.open_targets(plan):
                 launch.run(partial(reingest_range.reingest_range, plan=plan), runner)
-    count, missing = len(by_range), sum(len(each) for each in by_range)
+        if books:
+            from aurora_ingest.cli.write_order_books import fill
+
+            source = (network, archive_urls or network.archive_urls, ledgers_url)
+            fill(source, books, order_book_depth, db_url)
+    found_gaps = [*by_range, *books]
+    count, missing = len(found_gaps), sum(len(each) for each in found_gaps)
     what = f"{count} gap{'' if count == 1 else 's'} of {missing} ledger{'' if missing == 1 else 's'}"
     click.echo(f"{what if count else 'no gaps'}{'' if dry_run or not count else ' filled'}")
