@@ -26,7 +26,7 @@ from aurora_ingest.runners.flink import streaming
 from aurora_ingest.runners.flink.rest import FlinkRest
 from aurora_ingest.runners.flink.streaming import JobHealth, JobName, StreamingJob
 from aurora_ingest.runners.ticks import FlinkTicks
-from aurora_ingest.system import System, SystemOptions, SystemState
+from aurora_ingest.system import Found, System, SystemOptions, SystemState
 from aurora_ingest.transforms import metrics
 
 _LOG = logging.getLogger(__name__)
@@ -136,7 +136,7 @@ class StreamingNode(System):
                 self._move(database, last)
                 if self._plan.until is not None and last >= self._plan.until:
                     break
-            if found.value != "a state":
+            if found is not Found.STATE:
                 return SystemState.START  # the job follows on meanwhile
             try:
                 self._require_running(job, watched_from)

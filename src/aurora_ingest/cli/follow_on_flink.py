@@ -118,6 +118,7 @@ def flink_node(
     from aurora_ingest.runners.flink import cluster
     from aurora_ingest.streaming_node import StreamingNode, StreamingOptions
 
+    choice.check(options.follow.db_url)
     if (job.rest_url is None) != (choice.job_endpoint is None):
         raise UsageError("a cluster of your own needs both, --job-endpoint and --flink-rest")
     if choice.parallelism not in {None, 1}:
