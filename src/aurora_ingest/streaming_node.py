@@ -32,6 +32,9 @@ from aurora_ingest.transforms import metrics
 _LOG = logging.getLogger(__name__)
 _PASSING: Final = (BackendError, DatabaseError, RunnerError)
 """Failures that Flink's own restarts, or time, may mend."""
+_LEAST_WAIT: Final = 0.1
+_ASK_SECONDS: Final = 0.5
+"""Time between two looks after the job; those for its ledgers only ask the database."""
 _MOST_UNANSWERED: Final = 3.0
 """Seconds without an answer from Flink after which its job manager counts as gone."""
 
@@ -129,7 +132,7 @@ class StreamingNode(System):
         job = self._job = self._found_or_sent()
         if self.is_detached:
             return SystemState.STOP
-        answered = time.monotonic()
+        answered = asked = time.monotonic()
         while not self._stop.is_set():
             found, last = self._look(database)
             if last is not None:
@@ -139,13 +142,15 @@ class StreamingNode(System):
             if found is not Found.STATE:
                 return SystemState.START  # the job follows on meanwhile
             try:
-                self._require_running(job, watched_from)
-                answered = time.monotonic()
+                if time.monotonic() - asked >= _ASK_SECONDS:
+                    asked = time.monotonic()
+                    self._require_running(job, watched_from)
+                    answered = asked
             except ClusterError:
                 if time.monotonic() - answered > _MOST_UNANSWERED:
                     self._job = None
                     raise
-            self._stop.wait(self._options.poll_interval)
+            self._stop.wait(max(self._options.poll_interval, _LEAST_WAIT))
         self._end(job)
         return SystemState.STOP
 
