@@ -116,6 +116,7 @@ def flink_node(
     """
     from aurora_ingest.runners import launch
     from aurora_ingest.runners.flink import cluster
+    from aurora_ingest.runners.flink.settings import default_flink_dir
     from aurora_ingest.streaming_node import StreamingNode, StreamingOptions
 
     choice.check(options.follow.db_url)
@@ -126,7 +127,7 @@ def flink_node(
             f"--parallelism {choice.parallelism}: ledgers are followed one after the other; leave it out, and use "
             "reingest-range for what lies far back"
         )
-    local = None if job.rest_url is not None or choice.flink_dir is None else cluster.find(choice.flink_dir)
+    local = None if job.rest_url is not None else cluster.find(choice.flink_dir or default_flink_dir())
     one = launch.EngineChoice(choice.name, 1, choice.job_endpoint, choice.flink_dir)
 
     def engine(more: tuple[str, ...]) -> launch.Engine:
