@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import Final
+from collections.abc import MutableMapping
+from typing import Any, Final
 
 from apache_beam.metrics import Metrics
 
@@ -16,6 +17,14 @@ _lock = threading.Lock()
 _installed: list[object] = []
 
 
+class _InWords(logging.LoggerAdapter[logging.Logger]):
+    """Puts the fields of a line into its text: an engine's log shows nothing else."""
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        fields = " ".join(f"{name}={value}" for name, value in (kwargs.get("extra") or {}).items())
+        return f"{msg} {fields}", kwargs
+
+
 def count_in_beam() -> None:
     """Counts the events of this process in Beam's metrics, and logs its ledgers, from now on; once per process.
 
@@ -24,7 +33,8 @@ def count_in_beam() -> None:
     with _lock:
         if _installed:
             return
-        for listener in (count, metrics.LoggingLedgerReporter(logging.getLogger("aurora_ingest.ledger"))):
+        log = _InWords(logging.getLogger("aurora_ingest.ledger"), {})
+        for listener in (count, metrics.LoggingLedgerReporter(log)):
             subscription = metrics.subscribe(listener)
             subscription.__enter__()
             _installed.append(subscription)
