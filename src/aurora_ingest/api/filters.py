@@ -110,7 +110,7 @@ CodeFilter = Annotated[
     str | None, _ABSENT, _only(is_asset_code, "not a valid asset code"), Query(), _shown(f"^{_CODE.pattern}$")
 ]
 """The code of an issued asset in the query."""
-Text = Annotated[str | None, _ABSENT, Query(max_length=_LONGEST)]
+Text = Annotated[Annotated[str, Field(max_length=_LONGEST)] | None, _ABSENT, Query()]
 """A short text in the query."""
 
 
