@@ -170,6 +170,9 @@ def _bootstrap(chain: Chain, read_books: Callable[[], OrderBookRows]) -> list[Le
     target = chain.target
     if target not in chain.held and target >= min(chain.held):
         return _shortened(chain)
+    has_hole = any(ledger not in chain.held for ledger in range(min(chain.held), target))
+    if has_hole and len(chain.held) <= MOST_OUT_OF_ORDER:
+        return []
     start = target
     while start in chain.held:
         start -= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,7 +24,7 @@ def state_of_tables(connection: sa.Connection) -> PlainState:
     pools = connection.execute(sa.select(liquidity_pools).where(sa.not_(liquidity_pools.c.deleted)))
     return PlainState(
         {row.offer_id: _offer(row) for row in found},
-        {row.id: _pool(row.id, row.asset_reserves, row.fee) for row in pools},
+        {row.id: pool_of_table(row.id, row.asset_reserves, row.fee) for row in pools},
     )
 
 
@@ -32,7 +33,8 @@ def _offer(row: Any) -> Offer:
     return Offer(row.offer_id, selling, buying, row.pricen, row.priced, row.amount)
 
 
-def _pool(pool_id: str, reserves: Any, fee: int) -> Pool:
+def pool_of_table(pool_id: str, reserves: Any, fee: int) -> Pool:
+    """A pool of a row of the table."""
     first, second = json.loads(reserves) if isinstance(reserves, str) else reserves
     assets = (Asset.of_key(side["asset"]) for side in (first, second))
     return Pool(pool_id, *assets, *(int(side["reserve"]) for side in (first, second)), fee)
@@ -41,11 +43,17 @@ def _pool(pool_id: str, reserves: Any, fee: int) -> Pool:
 def expected_rows(states: Mapping[int, PlainState], depth: int) -> Rows:
     """Rows of every ledger after the first state: of the pairs that differ from the ledger before."""
     rows: Rows = {}
-    for ledger in sorted(states)[1:]:
-        before, after = _by_pair(states[ledger - 1]), _by_pair(states[ledger])
+    first, *others = sorted(states)
+    before = _by_pair(states[first])
+    for ledger in others:
+        after = _by_pair(states[ledger])
         for pair in before.keys() | after.keys():
-            if before.get(pair) != after.get(pair):
-                rows[(ledger, *pair)] = states[ledger].levels(pair, depth)
+            there = after.get(pair, set())
+            if before.get(pair, set()) != there:
+                offers = {each.offer_id: each for each in there if isinstance(each, Offer)}
+                pools = {each.pool_id: each for each in there if isinstance(each, Pool)}
+                rows[(ledger, *pair)] = PlainState(offers, pools).levels(pair, depth)
+        before = after
     return rows
 
 
@@ -53,9 +61,13 @@ def _by_pair(state: PlainState) -> dict[tuple[str, str], set[Any]]:
     pairs: dict[tuple[str, str], set[Any]] = {}
     for each in (*state.offers.values(), *state.pools.values()):
         assets = (each.selling, each.buying) if isinstance(each, Offer) else (each.asset_a, each.asset_b)
-        first, second = sorted(asset.key for asset in assets)
-        pairs.setdefault((first, second), set()).add(each)
-    return {ordered(*pair): found for pair, found in pairs.items()}
+        pairs.setdefault(_ordered(*assets), set()).add(each)
+    return pairs
+
+
+@cache
+def _ordered(one: Asset, other: Asset) -> tuple[str, str]:
+    return ordered(one.key, other.key)
 
 
 def written_rows(connection: sa.Connection) -> Rows:
