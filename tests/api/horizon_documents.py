@@ -46,7 +46,11 @@ class HorizonDocuments:
 
 
 def horizon_documents(
-    entries: Iterable[xdr.LedgerEntry], passphrase: str, closed: dict[int, str], base: str
+    entries: Iterable[xdr.LedgerEntry],
+    passphrase: str,
+    closed: dict[int, str],
+    base: str,
+    contracts: Iterable[Json] = (),
 ) -> HorizonDocuments:
     """Returns the documents of all entries of a state.
 
@@ -55,6 +59,7 @@ def horizon_documents(
         passphrase: of the network.
         closed: when ledgers closed; of others history knows nothing.
         base: the service's address.
+        contracts: of assets: their names, ``contract_id``, ``holders`` and ``balance``.
     """
     network_id = hashlib.sha256(passphrase.encode()).digest()
     rows: defaultdict[str, list[Json]] = defaultdict(list)
@@ -72,7 +77,7 @@ def horizon_documents(
     for row in rows["account"]:
         account = row["account_id"]
         documents.accounts[account] = _account(row, lines[account], data[account], closed, base)
-    documents.assets = _assets(rows)
+    documents.assets = _assets(rows, contracts)
     return documents
 
 
@@ -291,21 +296,21 @@ def _pool(row: Json, closed: dict[int, str], base: str) -> Json:
     }
 
 
-def _assets(rows: dict[str, list[Json]]) -> dict[str, Json]:
+def _assets(rows: dict[str, list[Json]], contracts: Iterable[Json]) -> dict[str, Json]:
     """Statistics as Horizon defines them: trust lines by their flags, claimable balances, reserves of pools."""
     issuers = {row["account_id"]: row for row in rows["account"]}
     documents: dict[str, Json] = {}
     counts: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
     sums: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
 
-    def add(row: Json, prefix: str, holder: str, stroops: int) -> None:
+    def add(row: Json, prefix: str, holder: str, stroops: int, holders: int = 1) -> Json:
         asset = _asset(row, prefix)
         if asset["asset_type"] in {"native", "liquidity_pool_shares"}:
-            return
+            return asset
         token = f"{asset['asset_code']}_{asset['asset_issuer']}_{asset['asset_type']}"
-        documents.setdefault(token, asset)
-        counts[token][holder] += 1
+        counts[token][holder] += holders
         sums[token][holder] += stroops
+        return documents.setdefault(token, asset)
 
     for row in rows["trust_line"]:
         if row["liquidity_pool_id"] is None:
@@ -316,6 +321,8 @@ def _assets(rows: dict[str, list[Json]]) -> dict[str, Json]:
     for row in rows["liquidity_pool"]:
         add(row, "a_", "liquidity_pools", row["reserve_a"])
         add(row, "b_", "liquidity_pools", row["reserve_b"])
+    for row in contracts:
+        add(row, "", "contracts", row["balance"], row["holders"])["contract_id"] = row["contract_id"]
     for token, asset in documents.items():
         issuer = issuers.get(asset["asset_issuer"], {"flags": 0, "home_domain_text": ""})
         domain = issuer["home_domain_text"]
@@ -324,11 +331,11 @@ def _assets(rows: dict[str, list[Json]]) -> dict[str, Json]:
             "paging_token": token,
             "num_claimable_balances": counts[token]["claimable_balances"],
             "num_liquidity_pools": counts[token]["liquidity_pools"],
-            "num_contracts": 0,
+            "num_contracts": counts[token]["contracts"],
             "accounts": {holder: counts[token][holder] for holder in _HELD},
             "claimable_balances_amount": amount(sums[token]["claimable_balances"]),
             "liquidity_pools_amount": amount(sums[token]["liquidity_pools"]),
-            "contracts_amount": amount(0),
+            "contracts_amount": amount(sums[token]["contracts"]),
             "balances": {holder: amount(sums[token][holder]) for holder in _HELD},
             "flags": _flags(issuer["flags"]),
         }
