@@ -17,6 +17,7 @@ import bench_history
 import bench_kernel
 import bench_ledgers
 import bench_memory
+import bench_order_books
 import bench_paths
 import bench_postgres
 import bench_soak
@@ -34,6 +35,7 @@ SUITES: dict[str, Callable[[int, int], Suite]] = {
         bench_history,
         bench_memory,
         bench_paths,
+        bench_order_books,
         bench_follow,
         bench_soak,
     )

@@ -155,6 +155,7 @@ class _UpdateFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
         self._memory = memory
         self._state_bytes = Metrics.distribution(_NAMESPACE, "state_bytes")
         self._waiting = Metrics.distribution(_NAMESPACE, "waiting_ledgers")
+        self._told = Metrics.counter(_NAMESPACE, "told")
         self._lost = Metrics.counter(_NAMESPACE, "lost")
 
     def start_bundle(self) -> None:
@@ -173,8 +174,10 @@ class _UpdateFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
         size = self._sizes[pair] = book.bytes
         self._state_bytes.update(size)
         self._waiting.update(len(book.waiting))
-        self._lost.inc(sum(each.levels is None for each in levels))
         if levels:
+            lost = sum(each.levels is None for each in levels)
+            self._told.inc(len(levels) - lost)
+            self._lost.inc(lost)
             yield LevelsOfPair(pair, tuple(levels))
 
     def finish_bundle(self) -> None:
