@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
+import subprocess
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +14,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from make_archive import WrittenArchive
 
+import aurora_ingest
 from aurora_ingest.db.engine import connect
 from aurora_ingest.db.history_tables import HISTORY_TABLES
 from aurora_ingest.ledger.ledger_range import LedgerRange
@@ -109,3 +113,25 @@ def on_flink(cluster: Cluster, parallelism: int) -> Engine:
     """Names a cluster's Flink as the command line does."""
     choice = launch.EngineChoice(launch.FLINK, parallelism=parallelism, flink_dir=cluster.folder)
     return launch.choose_engine([], choice)
+
+
+def command(*words: str) -> list[str]:
+    """Returns a command line of aurora-ingest."""
+    return [sys.executable, "-m", "aurora_ingest", *words]
+
+
+def reingest_command(lake: Path, folder: Path, *words: str, last: int = LAST, chunk: int = CHUNK) -> list[str]:
+    """Returns the command line of a reingest of testnet; `words` may end with ``--`` and Beam's flags."""
+    span = ["--from", str(FIRST), "--to", str(last), "--chunk-ledgers", str(chunk)]
+    source = ["--network", "testnet", "--ledgers", str(lake), "--parquet", str(folder)]
+    return command("reingest-range", *source, *span, *words)
+
+
+def environment() -> dict[str, str]:
+    """Returns the environment of a command that finds this tree."""
+    return {**os.environ, "PYTHONPATH": str(Path(aurora_ingest.__file__).parents[1])}
+
+
+def carried_out(words: list[str], seconds: float = 300) -> subprocess.CompletedProcess[str]:
+    """Runs a command line to its end."""
+    return subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=seconds, check=False)

@@ -115,7 +115,7 @@ class Cluster:
     def restart(self, name: str) -> Cluster:
         """Starts a process that has ended anew and returns the cluster with it."""
         with _only_one(self.folder):
-            command = _commands(self.folder, self.settings, jars_module.resolve(self.folder))[name]
+            command = _commands(self.folder, self.settings, jars_module.resolve())[name]
             new = processes.start(name, command, self.log(name), _environment())
             changed = dataclasses.replace(
                 self, processes=tuple(new if process.name == name else process for process in self.processes)
@@ -136,7 +136,7 @@ def up(folder: Path, settings: ClusterSettings, patience: float = 120.0) -> Clus
         ClusterError: a program is missing, a port is taken, or a process did not come up; nothing is left running.
     """
     folder = folder.absolute()
-    jars = jars_module.resolve(folder)
+    jars = jars_module.resolve()
     with _only_one(folder):
         running = find(folder)
         if running is not None and all(process.alive for process in running.processes):
@@ -226,7 +226,7 @@ def _commands(folder: Path, settings: ClusterSettings, jars: Jars) -> dict[str, 
         *java(*memory),
         jars_module.JOB_SERVER,
         f"--flink-master={'[local]' if settings.embedded else f'{ADDRESS}:{settings.rest_port}'}",
-        f"--flink-conf-dir={conf}",
+        f"--flink-conf-dir={folder / 'conf-of-jobs'}",
         f"--job-host={ADDRESS}",
         f"--job-port={settings.job_port}",
         f"--artifact-port={settings.artifact_port}",
@@ -243,9 +243,10 @@ def _commands(folder: Path, settings: ClusterSettings, jars: Jars) -> dict[str, 
 def _prepare(folder: Path, settings: ClusterSettings) -> None:
     """Writes configuration and programs."""
     shutil.rmtree(folder / "tmp", ignore_errors=True)
-    for name in ("conf", "logs", "bin", "tmp", "artifacts"):
+    for name in ("conf", "conf-of-jobs", "logs", "bin", "tmp", "artifacts"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    (folder / "conf" / "flink-conf.yaml").write_text(flink_conf(settings, folder))
+    (folder / "conf" / "flink-conf.yaml").write_text(flink_conf(settings, folder, client=False))
+    (folder / "conf-of-jobs" / "flink-conf.yaml").write_text(flink_conf(settings, folder, client=True))
     (folder / "conf" / "log4j.properties").write_text(LOG4J)
     program = folder / "bin" / "boot.py"
     shutil.copy(Path(__file__).parent / "boot.py", program)

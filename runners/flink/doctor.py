@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aurora_ingest.runners.flink import cluster
-from aurora_ingest.runners.flink.jars import BEAM_RUNNER_VERSION, FLINK_VERSION, jars_in
-from aurora_ingest.runners.flink.settings import ClusterSettings, default_flink_dir, port_is_free
+from aurora_ingest.runners.flink.jars import BEAM_RUNNER_VERSION, FLINK_VERSION, usual_jars
+from aurora_ingest.runners.flink.settings import ClusterSettings, port_is_free
 
 _JAVA = (11, 17)
 """Oldest and newest Java that Flink 1.16 runs on."""
@@ -43,7 +43,7 @@ def examine(folder: Path, settings: ClusterSettings) -> list[Check]:
     """Looks at everything that `cluster.up` needs, without starting anything."""
     return [
         _java(),
-        *_resolvers(folder),
+        *_resolvers(),
         *_ports(folder, settings),
         _memory(embedded=settings.embedded),
         _disk(folder),
@@ -63,14 +63,12 @@ def _java() -> Check:
     return Check("java", ok, f"{found}, version {'unknown' if version is None else version[1]}", "" if ok else advice)
 
 
-def _resolvers(folder: Path) -> Iterator[Check]:
+def _resolvers() -> Iterator[Check]:
     """The jars, or what resolves them."""
-    for jars in (jars_in(folder), jars_in(default_flink_dir())):
-        if jars.there:
-            yield Check(
-                "jars", ok=True, found=f"Flink {FLINK_VERSION}, Beam runner {BEAM_RUNNER_VERSION}: {jars.folder}"
-            )
-            return
+    jars = usual_jars()
+    if jars.there:
+        yield Check("jars", ok=True, found=f"Flink {FLINK_VERSION}, Beam runner {BEAM_RUNNER_VERSION}: {jars.folder}")
+        return
     for program, package in (("mvn", "maven"), ("javac", "openjdk-17-jdk-headless")):
         path = shutil.which(program)
         advice = f"{program} is needed once, for the jars: install {package}"

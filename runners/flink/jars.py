@@ -43,25 +43,22 @@ class Jars:
         return self.folder.is_dir()
 
 
-def jars_in(flink_dir: Path) -> Jars:
-    """Names the jars of this version below `flink_dir`; they may have to be resolved."""
+def usual_jars() -> Jars:
+    """Names the jars of this version, which all clusters of a user share; they may have to be resolved."""
     digest = hashlib.sha256(_POM.read_bytes() + _MAIN.read_bytes()).hexdigest()[:12]
-    return Jars(flink_dir / f"jars-{FLINK_VERSION}-{digest}")
+    return Jars(default_flink_dir() / f"jars-{FLINK_VERSION}-{digest}")
 
 
-def resolve(flink_dir: Path) -> Jars:
-    """Resolves the jars below `flink_dir` if they are not there: Maven, then the compiler; whole or not at all.
-
-    Those of the usual folder are taken where they are, so that a cluster elsewhere does not copy 120 MB.
+def resolve() -> Jars:
+    """Resolves the jars if they are not there: Maven, then the compiler; whole or not at all.
 
     Raises:
         ClusterError: a program is missing or failed.
     """
-    jars, usual = jars_in(flink_dir), jars_in(default_flink_dir())
-    for found in (jars, usual):
-        if found.there:
-            return found
-    draft = flink_dir / f".{jars.folder.name}.{uuid.uuid4().hex}"
+    jars = usual_jars()
+    if jars.there:
+        return jars
+    draft = jars.folder.parent / f".{jars.folder.name}.{uuid.uuid4().hex}"
     draft.mkdir(parents=True)
     try:
         shutil.copy(_POM, draft / "pom.xml")

@@ -30,6 +30,8 @@ JAVA_FLAGS = (
 )
 """What Flink 1.16 reaches for inside Java 17."""
 
+_FOR_EVER = 2**31 - 1
+
 
 def default_flink_dir() -> Path:
     """Returns the folder of the local cluster: AURORA_FLINK_DIR, or one in the user's cache."""
@@ -102,14 +104,17 @@ def free_port() -> int:
         return port
 
 
-def flink_conf(settings: ClusterSettings, folder: Path) -> str:
+def flink_conf(settings: ClusterSettings, folder: Path, *, client: bool) -> str:
     """Returns the text of flink-conf.yaml.
 
     Flink's own scripts work out a task manager's memory from one number; without them every part has to be said.
+    A client, which is what a job server is, must not read what its jobs say themselves: it would take its own restart
+    strategy for theirs, and an embedded Flink would give every job as many tasks as there are slots.
 
     Args:
         settings: with their ports decided.
         folder: where checkpoints, savepoints and temporary files go.
+        client: for the job server instead of the job manager and the task managers.
     """
     keys: dict[str, object] = {
         "jobmanager.rpc.address": ADDRESS,
@@ -121,7 +126,6 @@ def flink_conf(settings: ClusterSettings, folder: Path) -> str:
         "rest.bind-port": settings.rest_port,
         "taskmanager.host": ADDRESS,
         "taskmanager.bind-host": ADDRESS,
-        "taskmanager.numberOfTaskSlots": settings.slots,
         "taskmanager.cpu.cores": 1.0,
         "taskmanager.memory.framework.heap.size": "128m",
         "taskmanager.memory.task.heap.size": f"{settings.heap_mb}m",
@@ -135,9 +139,6 @@ def flink_conf(settings: ClusterSettings, folder: Path) -> str:
         "taskmanager.memory.jvm-overhead.max": "128m",
         "cluster.evenly-spread-out-slots": "true",
         "classloader.resolve-order": "parent-first",
-        "restart-strategy": "fixed-delay",
-        "restart-strategy.fixed-delay.attempts": 2147483647,
-        "restart-strategy.fixed-delay.delay": "1 s",
         "heartbeat.interval": 2000,
         "heartbeat.timeout": 10000,
         "state.backend": "hashmap",
@@ -148,6 +149,13 @@ def flink_conf(settings: ClusterSettings, folder: Path) -> str:
         "io.tmp.dirs": folder / "tmp",
         "web.tmpdir": folder / "tmp",
     }
+    if not client:
+        keys |= {
+            "taskmanager.numberOfTaskSlots": settings.slots,
+            "restart-strategy": "fixed-delay",
+            "restart-strategy.fixed-delay.attempts": _FOR_EVER,
+            "restart-strategy.fixed-delay.delay": "1 s",
+        }
     return "".join(f"{key}: {value}\n" for key, value in keys.items())
 
 

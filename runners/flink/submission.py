@@ -19,6 +19,9 @@ BATCH_RETRIES = 3
 """How often a batch is begun again after a failure: a lost process is mended by one, a bad record by none."""
 
 _STREAMING = ("--streaming", "--checkpointing_interval=2000", "--max_bundle_time_mills=100")
+_WORKERS_KEPT_MS = 10_000
+"""A stage that follows soon after another one finds its Python workers; without it each stage starts new ones."""
+
 _BATCH = (f"--number_of_execution_retries={BATCH_RETRIES}", "--execution_retry_delay=500")
 
 
@@ -67,6 +70,7 @@ def flink_flags(
     """
     folder = flink_dir or default_flink_dir()
     flags = ["--runner=PortableRunner", *(_STREAMING if streaming else _BATCH)]
+    flags.append(f"--environment_cache_millis={_WORKERS_KEPT_MS}")
     # Beam would stage a list of everything that is installed here, which takes it a second.
     flags.append("--experiments=disable_logging_submission_environment")
     if job_endpoint is None:

@@ -39,8 +39,10 @@ def flink_programs() -> None:
 
 @pytest.fixture(scope="session")
 def flink_embedded(flink_programs: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """One process that is job server and Flink at once; one job at a time."""
-    with _running(tmp_path_factory.mktemp("flink-embedded"), ClusterSettings(embedded=True, **_ANY)) as cluster:
+    """One process that is job server and Flink at once, and a pool of Python workers; one job at a time."""
+    with _running(
+        tmp_path_factory.mktemp("flink-embedded"), ClusterSettings(embedded=True, pool_port=0, **_ANY)
+    ) as cluster:
         yield cluster
 
 
