@@ -13,7 +13,7 @@ SETUP = $(VENV)/.installed
 endif
 
 .DEFAULT_GOAL = check
-.PHONY: check setup kernel postgres format format-check lint types cargo-test pytest test generate generator-check docs docs-check demo bench clean
+.PHONY: check setup kernel postgres chromium format format-check lint types cargo-test pytest test generate generator-check docs docs-check demo bench clean
 
 check: format-check lint types generator-check docs-check test  ## everything that CI checks
 
@@ -38,6 +38,12 @@ postgres:  ## PostgreSQL's server programs, for the tests that need them
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null; \
 	  else echo "PostgreSQL's server programs (initdb) are missing; install the package postgresql" >&2; exit 1; fi; }
+
+chromium:  ## Debian's Chromium, for the tests of the page
+	@test -x /usr/bin/chromium || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; \
+	  else echo "Chromium is missing at /usr/bin/chromium; install the package chromium" >&2; exit 1; fi; }
 
 # --- Checking ---------------------------------------------------------------------------------------------------------
 format: $(SETUP)  ## write every source in its one form
@@ -73,10 +79,10 @@ docs-check: setup  ## the generated pages are up to date, and links lead somewhe
 cargo-test:
 	$(CARGO) test $(MANIFEST) --quiet
 
-pytest: setup postgres
+pytest: setup postgres chromium
 	$(PYTHON) -m pytest
 
-test: setup postgres cargo-test pytest  ## set up and pass every test
+test: setup postgres chromium cargo-test pytest  ## set up and pass every test
 
 # --- Trying -----------------------------------------------------------------------------------------------------------
 demo: setup  ## set up, and make tables from the small archive in tests/data

@@ -14,7 +14,7 @@ export const fitsInt64 = (amount) => amount <= MOST;
 
 /** Writes stroops as people do: thousands apart, no zeros at the end. */
 export function units(amount) {
-  const whole = (amount / STROOPS).toString().replace(/\B(?=(\d{3})+$)/g, " ");
+  const whole = (amount / STROOPS).toString().replace(/\B(?=(\d{3})+$)/g, "\u202f");
   const rest = (amount % STROOPS).toString().padStart(7, "0").replace(/0+$/, "");
   return rest ? `${whole}.${rest}` : whole;
 }

@@ -6,7 +6,7 @@ const TINTS = 8;
 
 export const count = (number, one, many = `${one}s`) => `${grouped(number)} ${number === 1 ? one : many}`;
 
-export const grouped = (number) => number.toString().replace(/\B(?=(\d{3})+$)/g, " ");
+export const grouped = (number) => number.toString().replace(/\B(?=(\d{3})+$)/g, "\u202f");
 
 /** 0.34 s, 12 s, 3 min, 5 h, 2 days. */
 export function duration(seconds) {
