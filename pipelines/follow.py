@@ -37,6 +37,7 @@ class FollowPlan:
         patience_seconds: how long a refused lock is tried again within one tick.
         until: last ledger, or None to follow for ever.
         feed: name of this process's feed of the source.
+        keep_going: what cannot be read or stored goes into quarantine instead of stopping the node.
         verify_every: checkpoints from one comparison of the state with the archive to the next; 0 for none.
         tick_seconds: time between two ticks on an engine that runs the graph for ever; None for a graph of one run.
         order_book_depth: most prices on each side in ``order_book_levels``; 0 leaves that table alone.
@@ -51,6 +52,7 @@ class FollowPlan:
     patience_seconds: float = 0.0
     until: int | None = None
     feed: str = ""
+    keep_going: bool = False
     verify_every: int = 0
     tick_seconds: float | None = None
     order_book_depth: int = 0
@@ -70,7 +72,14 @@ class FollowPlan:
         """What is read and decoded."""
         engine = None if self.tick_seconds is None else OnEngine(self.tick_seconds)
         return ContinuousReading(
-            self.feed, self.backend, self.db_url, self.rules, self.until, made_by=self.made_by, engine=engine
+            self.feed,
+            self.backend,
+            self.db_url,
+            self.rules,
+            self.until,
+            keep_going=self.keep_going,
+            made_by=self.made_by,
+            engine=engine,
         )
 
     @property
@@ -82,6 +91,7 @@ class FollowPlan:
             self.rules,
             self.deadline_seconds,
             self.patience_seconds,
+            keep_going=self.keep_going,
             feed=self.feed,
             pause_every=self.verify_every * self.network.checkpoint_frequency,
             on_engine=self.tick_seconds is not None,

@@ -59,3 +59,4 @@ def count(event: metrics.ProgressEvent) -> None:
         Metrics.counter(NAMESPACE, "commits").inc()
         Metrics.counter(NAMESPACE, "lock_microseconds").inc(round(event.seconds * 1e6))
         Metrics.counter(NAMESPACE, "ended_holders").inc(event.ended_holders)
+        Metrics.counter(NAMESPACE, "quarantined").inc(event.quarantined)

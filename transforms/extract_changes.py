@@ -16,6 +16,7 @@ from aurora_ingest.ledger.change import CHANGES, ENTRY_TYPES, MAY_LEAVE_UNSEEN
 from aurora_ingest.ledger.compaction import compact
 from aurora_ingest.ledger.genesis import GENESIS_LEDGER, genesis_changes
 from aurora_ingest.network import Network
+from aurora_ingest.transforms.ledger_counts import has_lost_changes
 from aurora_ingest.transforms.ledger_unit import LEDGER, LedgerUnit, Receipt
 from aurora_ingest.transforms.processors import entry_columns
 
@@ -86,7 +87,9 @@ def compacted(unit: LedgerUnit, columns: Columns, network_id: bytes) -> LedgerUn
         ContradictoryChangesError: two changes cannot both have happened.
         StateError: an entry of a kind that is never archived was changed, but its former image is not told.
     """
-    net = compact(unit.decoded[CHANGES])
+    changes = unit.decoded[CHANGES]
+    # Some changes of a ledger are no state of any ledger: the state stays as it was until it is built again.
+    net = compact(changes.slice(0, 0) if has_lost_changes(unit) else changes)
     unseen = net.filter(pc.invert(net.column("pre_known")))
     _require_seen(unit.last_ledger, unseen)
     gone = unseen.filter(pc.is_null(unseen.column("post_xdr")))

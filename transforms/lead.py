@@ -42,6 +42,7 @@ class Leading:
         deadline_seconds: how long any node may hold the cursor.
         patience_seconds: how long a refused lock is tried again within one tick; 0 leaves it to the next tick, as an
             engine needs that must not be held up.
+        keep_going: rows that the database refuses go into quarantine instead of stopping the node.
         feed: name of what is followed, under which requests to stop come.
         pause_every: a group ends before each multiple of so many ledgers, so that somebody may look at that very
             state; 0 for none.
@@ -54,6 +55,7 @@ class Leading:
     rules: LedgerRules
     deadline_seconds: float = 30.0
     patience_seconds: float = 0.0
+    keep_going: bool = False
     feed: str = ""
     pause_every: int = 0
     on_engine: bool = False
@@ -193,11 +195,12 @@ class _LeadFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
                 node=leading.node,
                 network_passphrase=leading.rules.network.passphrase,
                 deadline_seconds=leading.deadline_seconds,
+                keep_going=leading.keep_going,
             )
         until = time.monotonic() + self._leading.patience_seconds
         while True:
             result = self._decided(self._committer, group)
-            metrics.publish(metrics.CursorHeld(result.lock_seconds, result.ended_holders))
+            metrics.publish(metrics.CursorHeld(result.lock_seconds, result.ended_holders, result.quarantined))
             if result.outcome is not Outcome.REFUSED or time.monotonic() >= until:
                 return result
             time.sleep(_RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - jitter

@@ -139,6 +139,12 @@ def refused_transactions(unit: LedgerUnit, table: str) -> pa.RecordBatch:
     return held.filter(held.column("changes_lost")) if table == _OF_CHANGES else held
 
 
+def has_lost_changes(unit: LedgerUnit) -> bool:
+    """Tell whether changes of entries are among what did not decode, so that no state can be made of the rest."""
+    held = unit.decoded.get(REFUSED_TRANSACTIONS)
+    return held is not None and bool(pc.any(held.column("changes_lost")).as_py())
+
+
 def quarantined_records(unit: LedgerUnit, table: str) -> list[Quarantined]:
     """Return the records that a table's quarantine gets for ledgers and transactions that did not decode."""
     records = [

@@ -95,10 +95,11 @@ class LedgerReadFrom:
 
 @dataclass(frozen=True)
 class CursorHeld:
-    """A commit came to its end: how long it held the cursor, and how many stuck holders it ended."""
+    """A commit came to its end: seconds for which it held the cursor, stuck holders ended, records put in quarantine."""
 
     seconds: float
     ended_holders: int = 0
+    quarantined: int = 0
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from aurora_ingest.db.lead import PreparedLedger
 from aurora_ingest.ledger.change import CHANGES, COMPACTED_COLUMNS
 from aurora_ingest.network import Network
 from aurora_ingest.transforms.extract_changes import compacted
-from aurora_ingest.transforms.ledger_counts import ledger_counts
+from aurora_ingest.transforms.ledger_counts import has_lost_changes, ledger_counts, quarantined_records
 from aurora_ingest.transforms.ledger_unit import LedgerUnit
 from aurora_ingest.transforms.processors import decoded_columns, entry_columns, history_by_table
 from aurora_ingest.transforms.processors.processor import processed
@@ -79,6 +79,8 @@ def prepared_ledger(unit: LedgerUnit, rules: LedgerRules) -> PreparedLedger:
         state=state_change(unit, rules.state_tables, rules.network),
         history={spec.name: unit.tables[spec.name] for spec in specs},
         counts=_together(ledger_counts(unit, spec) for spec in specs),
+        quarantined=tuple(record for spec in specs for record in quarantined_records(unit, spec.name)),
+        state_lost=has_lost_changes(unit),
     )
 
 

@@ -18,15 +18,18 @@ from sqlalchemy.exc import DBAPIError
 from aurora_ingest import _kernel
 from aurora_ingest.db import cursor
 from aurora_ingest.db.engine import connect
+from aurora_ingest.db.lost_state import put_ledger_aside
+from aurora_ingest.db.quarantine import LEDGER, Quarantined
 from aurora_ingest.errors import BackendError, DatabaseError, StateError
 from aurora_ingest.ledger_backend.backend import LedgerBackend, RawLedger
 from aurora_ingest.transforms import metrics
 from aurora_ingest.transforms.beam_counters import count_in_beam, count_look
 from aurora_ingest.transforms.extract_changes import ledger_units
+from aurora_ingest.transforms.ledger_counts import REFUSED_TRANSACTIONS
 from aurora_ingest.transforms.ledger_feed import feed_of
 from aurora_ingest.transforms.ledger_unit import CHUNK, TICK, LedgerUnit, Receipt
 from aurora_ingest.transforms.prepare_ledgers import LedgerRules
-from aurora_ingest.transforms.read_ledgers import LedgerReading, faults
+from aurora_ingest.transforms.read_ledgers import LedgerReading, faults, refused_transactions_batch
 from aurora_ingest.transforms.reading_place import (
     KeptPlace,
     KeptPlaceCoder,
@@ -63,6 +66,7 @@ class ContinuousReading:
         db_url: the database whose cursor tells where to begin.
         rules: what is made of the ledgers.
         until: last ledger to read, or None.
+        keep_going: what does not decode goes into quarantine instead of stopping the node.
         made_by: version and processors of the graph: it goes on with a place only if it has kept it itself.
         engine: how ticks are taken on an engine; None where each tick is a run of the graph that may fail.
     """
@@ -72,6 +76,7 @@ class ContinuousReading:
     db_url: str
     rules: LedgerRules
     until: int | None = None
+    keep_going: bool = False
     made_by: str = ""
     engine: OnEngine | None = None
 
@@ -93,7 +98,7 @@ class ContinuousReading:
         fault: Exception | None = None
         good = len(raws)
         for number, raw in enumerate(raws):
-            fault = _pushed(decoder, raw)
+            fault = _pushed(decoder, raw, tolerant=self.keep_going)
             if fault is not None:
                 good = number
                 break
@@ -104,6 +109,10 @@ class ContinuousReading:
             good, fault = min(found) - first, found[min(found)]
         if good == 0 and fault is not None:
             raise fault
+        refused = [each for each in decoder.take_refused() if each[0] < first + good]
+        if refused:
+            by_sequence = {raw.sequence: raw for raw in raws}
+            decoded[REFUSED_TRANSACTIONS] = refused_transactions_batch(refused, by_sequence)
         receipt = Receipt(CHUNK, 0, last=True)
         last = decoded["ledgers"].column("ledger_sequence")[-1].as_py()
         unit = LedgerUnit(CHUNK, 0, True, first, last, {}, {}, {}, receipt, decoded=decoded)
@@ -113,12 +122,12 @@ class ContinuousReading:
         return units
 
 
-def _pushed(decoder: _kernel.LedgerDecoder, raw: RawLedger) -> Exception | None:
+def _pushed(decoder: _kernel.LedgerDecoder, raw: RawLedger, *, tolerant: bool) -> Exception | None:
     """Decodes one more ledger; returns what is wrong with it."""
     if not raw.has_meta:
         return StateError(f"{raw.origin}: ledger {raw.sequence} comes without its changes; a state cannot follow it")
     try:
-        decoder.push(raw.data)
+        decoder.push(raw.data, tolerant=tolerant)
     except ValueError as error:
         return StateError(f"{raw.origin}: ledger {raw.sequence} does not decode: {error}")
     return None
@@ -185,11 +194,35 @@ class _ReadFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
             return place, []
         raws = feed_of(reading.feed, reading.backend).take(place.position + 1, most, BYTES_PER_TICK)
         self._failed_in_a_row = 0
-        if not raws:
+        units: list[LedgerUnit] = []
+        while raws and not units:
+            try:
+                units = reading.decode(raws)
+            except StateError as error:
+                if not reading.keep_going or not raws[0].has_meta:
+                    raise
+                self._put_aside(raws[0], str(error))
+                if place.cursor < raws[0].sequence:
+                    break
+                raws = raws[1:]  # the database has gone past it by a state of a later checkpoint
+        if not units:
             return place, []
-        units = reading.decode(raws)
         last = units[-1].last_ledger
         return place.read_to(last, sum(len(raw.data) for raw in raws if raw.sequence <= last)), units
+
+    def _put_aside(self, raw: RawLedger, reason: str) -> None:
+        """Puts a ledger that cannot be decoded into quarantine; the node waits before it for a state behind it."""
+        rules = self._reading.rules
+        record = Quarantined(raw.sequence, "", LEDGER, 0, raw.data, raw.has_meta, reason)
+        held = put_ledger_aside(self._opened(), record, rules.history_tables, rules.network.passphrase)
+        if held:
+            _LOG.error("Ledger is in quarantine", extra={"ledger": raw.sequence, "reason": reason})
+        metrics.publish(metrics.CursorHeld(0.0, 0, held))
+
+    def _opened(self) -> sa.Engine:
+        if self._engine is None:
+            self._engine = connect(self._reading.db_url)
+        return self._engine
 
     def _pause(self, error: BackendError | DatabaseError) -> float:
         """Tells when to try again after trouble that may pass: later each time.
@@ -206,10 +239,8 @@ class _ReadFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped
         return time.monotonic() + pause
 
     def _cursor(self) -> int:
-        if self._engine is None:
-            self._engine = connect(self._reading.db_url)
         try:
-            with self._engine.connect() as connection:
+            with self._opened().connect() as connection:
                 last = cursor.read_last_ledger(connection)
         except DBAPIError as error:
             message = f"the cursor cannot be read: {error.orig}"

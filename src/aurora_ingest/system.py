@@ -17,7 +17,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from aurora_ingest.db import builds, cursor, guards, live, nodes, schema
+from aurora_ingest.db import builds, cursor, guards, live, lost_state, nodes, schema
 from aurora_ingest.db.engine import connect
 from aurora_ingest.errors import (
     ArchiveError,
@@ -32,8 +32,8 @@ from aurora_ingest.errors import (
     UnfinishedBuildError,
 )
 from aurora_ingest.history_archive.archive import HistoryArchive
-from aurora_ingest.ledger.checkpoint import previous_checkpoint
 from aurora_ingest.pipelines import build_state
+from aurora_ingest.pipelines.checkpoint_choice import checkpoint_to_build
 from aurora_ingest.pipelines.follow import FollowPlan, build_follow, place_to_go_on
 from aurora_ingest.pipelines.options import BuildStateOptions
 from aurora_ingest.runners import launch
@@ -270,9 +270,8 @@ class System:
             )
         if any(each.seconds_silent < options.takeover_after for each in _unfinished(database)):
             return SystemState.WAIT_FOR_BUILDER
-        silent = _unfinished(database)
         try:
-            checkpoint = silent[0].checkpoint if silent else self._newest_checkpoint(options.build)
+            checkpoint = self._checkpoint_to_build(database, options.build)
         except ArchiveStateError as error:
             _LOG.info("Archive has no checkpoint yet", extra={"reason": _line(error)})
             return SystemState.WAIT_FOR_CHECKPOINT
@@ -292,21 +291,15 @@ class System:
             return SystemState.WAIT_FOR_BUILDER
         return SystemState.START
 
-    def _newest_checkpoint(self, build: BuildStateOptions) -> int:
-        """The checkpoint to build: the archive's newest, or the last one that is not beyond the last ledger asked for.
-
-        Raises:
-            ArchiveStateError: the archive has none yet.
-            StateError: there is none up to the last ledger asked for.
-        """
+    def _checkpoint_to_build(self, database: sa.Engine, build: BuildStateOptions) -> int:
+        """The checkpoint of a build that was left alone, or the one to begin with; see `checkpoint_to_build`."""
+        with database.connect() as connection:
+            lost = lost_state.lost_at(connection)
+        left = [each.checkpoint for each in _unfinished(database) if lost is None or each.checkpoint >= lost]
+        if left:
+            return left[0]
         archive = HistoryArchive(self._options.archive_urls, self._plan.network, cache_dir=build.cache_dir)
-        checkpoint, until = archive.latest_checkpoint(), self._plan.until
-        if until is None or checkpoint <= until:
-            return checkpoint
-        earlier = previous_checkpoint(until + 1, self._plan.network.checkpoint_frequency)
-        if earlier is None:
-            raise StateError(f"ledger {until} lies before the first checkpoint: there is nothing to build from")
-        return earlier
+        return checkpoint_to_build(archive, self._plan.network.checkpoint_frequency, self._plan.until, lost)
 
     def _wait_for_builder(self) -> SystemState:
         """Waits until a state is there or the builder has gone silent."""

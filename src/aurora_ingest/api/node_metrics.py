@@ -86,6 +86,9 @@ class NodeMetrics:
         self._ended = Counter(
             "aurora_ingest_ended_holders", "Sessions of stuck nodes that this one ended.", registry=mine
         )
+        self._quarantined = Counter(
+            "aurora_ingest_quarantined", "Records that this node put into quarantine.", registry=mine
+        )
         self._book_sizes: dict[tuple[str, str], int] = {}
         self._books_at = Gauge(
             "aurora_ingest_order_books_latest_ledger", "The last ledger whose order books are written.", registry=mine
@@ -121,6 +124,7 @@ class NodeMetrics:
             if event.seconds:
                 self._locks.observe(event.seconds)
             self._ended.inc(event.ended_holders)
+            self._quarantined.inc(event.quarantined)
         elif isinstance(event, metrics.StateVerified):
             self._verified(event)
         elif isinstance(event, metrics.BuildFinished):

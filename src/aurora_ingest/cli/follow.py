@@ -21,9 +21,11 @@ from aurora_ingest.cli.follow_on_flink import (
     job_options,
     tell_job,
 )
+from aurora_ingest.cli.follow_plan import print_follow_plan
 from aurora_ingest.cli.options import BeamCommand, database_option, logging_options
 from aurora_ingest.cli.source_options import (
     archive_option,
+    bad_record_option,
     cache_options,
     checkpoint_frequency_option,
     engine_options,
@@ -128,6 +130,14 @@ _DEFAULT_HISTORY = "history_ledgers,history_transactions,history_operations,hist
     show_envvar=True,
     help="Serve /metrics for Prometheus and /health on this port of the loopback address.",
 )
+@bad_record_option
+@click.option(
+    "--dry-run",
+    envvar="AURORA_DRY_RUN",
+    is_flag=True,
+    show_envvar=True,
+    help="Check source and database, print where the node would begin, tables, runner and steps, and write nothing.",
+)
 @engine_options
 @job_options
 @logging_options
@@ -153,14 +163,16 @@ def follow_command(
     work_dir: str | None,
     verify_every: int,
     metrics_port: int | None,
+    on_bad_record: str,
+    dry_run: bool,
     choice: EngineChoice,
     job: JobFlags,
 ) -> None:
     """Follow a network and keep the tables exact at every ledger.
 
     Any number of nodes may follow into one PostgreSQL database: exactly one writes each ledger, the others see that it
-    is written and take over when it stops. SIGTERM and SIGINT finish the ledgers or the state build under way and exit
-    with 0; asked twice it stops at once.
+    is written and take over when it stops. SIGTERM and SIGINT finish the group of ledgers in hand, or the state build,
+    and exit with 0; asked twice it stops at once.
     """
     if db_url is None:
         raise UsageError("which database? Give --db-url or set AURORA_DB_URL")
@@ -187,11 +199,15 @@ def follow_command(
         until=until,
         tick_seconds=poll_interval if on_flink else None,
         order_book_depth=order_book_depth,
+        keep_going=on_bad_record == "quarantine",
     )
     urls = archive_urls or network.archive_urls
     build = BuildStateOptions(network=network, archive_urls=urls, db_url=db_url, cache_dir=cache_dir, work_dir=work_dir)
     options = SystemOptions(plan, urls, build, poll_interval, takeover_after, verify_every)
     flags = ctx.meta.get(BeamCommand.FLAGS, ())
+    if dry_run:
+        print_follow_plan(options, launch.choose_engine(flags, choice, db_url=db_url, streaming=True))
+        return
     with _stopping() as stop, ExitStack() as stack:
         if on_flink:
             system: System = flink_node(options, flags, choice, job, stop)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from aurora_ingest.cli.options import database_option, logging_options
+from aurora_ingest.cli.options import BeamCommand, database_option, logging_options
 from aurora_ingest.cli.source_options import (
     archive_option,
+    bad_record_option,
     checkpoint_frequency_option,
+    chunk_workers_option,
     ledgers_option,
     network_of,
     network_options,
@@ -78,6 +81,7 @@ def reap_command(*, db_url: str | None, keep_ledgers: int) -> None:
 
 @click.command(
     "fill-gaps",
+    cls=BeamCommand,
     short_help="Write the history that is missing below the cursor.",
     epilog="\b\nExample:\n  aurora-ingest fill-gaps --network testnet --ledgers gs://my-lake/ledgers "
     "--db-url postgresql://localhost/testnet",
@@ -115,6 +119,8 @@ def reap_command(*, db_url: str | None, keep_ledgers: int) -> None:
     help="The last such ledger; the cursor if not given.",
 )
 @database_option
+@chunk_workers_option
+@bad_record_option
 @click.option(
     "--dry-run",
     envvar="AURORA_DRY_RUN",
@@ -123,7 +129,10 @@ def reap_command(*, db_url: str | None, keep_ledgers: int) -> None:
     help="Print the gaps and write nothing.",
 )
 @logging_options
+@click.pass_context
 def fill_gaps_command(
+    ctx: click.Context,
+    /,
     *,
     network_name: str | None,
     network_passphrase: str | None,
@@ -134,12 +143,15 @@ def fill_gaps_command(
     first: int | None,
     last: int | None,
     db_url: str | None,
+    workers: int,
+    on_bad_record: str,
     dry_run: bool,
 ) -> None:
     """Write the history tables of those ledgers up to the cursor that they have nothing of.
 
     Which ledgers a table has stands in the books, where an empty ledger is noted too. Every gap is a reingest-range,
-    or for order_book_levels a write-order-books, which begins with a checkpoint of the archive.
+    or for order_book_levels a write-order-books, which begins with a checkpoint of the archive. Flags of Apache Beam
+    stand after --.
     """
     if db_url is None:
         raise UsageError("which database? Give --db-url or set AURORA_DB_URL")
@@ -165,10 +177,12 @@ def fill_gaps_command(
         from aurora_ingest.pipelines.options import ReingestOptions
         from aurora_ingest.runners import launch
 
-        runner = launch.choose_engine([])
+        flags = ctx.meta.get(BeamCommand.FLAGS, ())
+        keep_going = on_bad_record == "quarantine"
         for each, tables in sorted(by_range.items(), key=lambda item: item[0].first):
-            options = ReingestOptions(network, ledgers_url, each, db_url=db_url, tables=tuple(tables))
-            plan = reingest_range.plan_reingest(options)
+            options = ReingestOptions(network, ledgers_url, each, db_url=db_url, tables=tuple(tables), workers=workers)
+            plan = reingest_range.plan_reingest(replace(options, keep_going=keep_going))
+            runner = launch.choose_engine(launch.worker_flags(launch.choose_engine(flags), plan.workers, flags))
             with reingest_range.open_targets(plan):
                 launch.run(partial(reingest_range.reingest_range, plan=plan), runner)
         if books:

@@ -11,7 +11,9 @@ import click
 
 from aurora_ingest.cli.options import BeamCommand, database_option, json_option, logging_options
 from aurora_ingest.cli.source_options import (
+    bad_record_option,
     checkpoint_frequency_option,
+    chunk_workers_option,
     engine_options,
     ledgers_option,
     network_of,
@@ -51,16 +53,7 @@ _KEEP_FREED_MS = 200
     help="Folder of the Parquet dataset; each table has its own folder there.",
 )
 @tables_option
-@click.option(
-    "--workers",
-    envvar="AURORA_WORKERS",
-    type=click.IntRange(min=1),
-    default=1,
-    metavar="N",
-    show_default=True,
-    show_envvar=True,
-    help="Chunks that this process works on at the same time; SQLite has one writer, a pipe one reader.",
-)
+@chunk_workers_option
 @click.option(
     "--chunk-ledgers",
     envvar="AURORA_CHUNK_LEDGERS",
@@ -78,15 +71,7 @@ _KEEP_FREED_MS = 200
     show_envvar=True,
     help="Leave out the chunks that an earlier run has written from the same kind of source.",
 )
-@click.option(
-    "--on-bad-record",
-    envvar="AURORA_ON_BAD_RECORD",
-    type=click.Choice(["stop", "quarantine"]),
-    default="stop",
-    show_default=True,
-    show_envvar=True,
-    help="What becomes of a ledger or transaction that does not decode, or a row that the database refuses.",
-)
+@bad_record_option
 @engine_options
 @click.option(
     "--dry-run",

@@ -247,6 +247,33 @@ def tables_option(function: _Function) -> _Function:
     )(function)
 
 
+def bad_record_option(function: _Function) -> _Function:
+    """Adds ``--on-bad-record``; its value is ``on_bad_record``."""
+    return click.option(
+        "--on-bad-record",
+        envvar="AURORA_ON_BAD_RECORD",
+        type=click.Choice(["stop", "quarantine"]),
+        default="stop",
+        show_default=True,
+        show_envvar=True,
+        help="What becomes of a ledger or transaction that does not decode, or a row that the database refuses.",
+    )(function)
+
+
+def chunk_workers_option(function: _Function) -> _Function:
+    """Adds ``--workers`` of a command that writes chunks of history."""
+    return click.option(
+        "--workers",
+        envvar="AURORA_WORKERS",
+        type=click.IntRange(min=1),
+        default=1,
+        metavar="N",
+        show_default=True,
+        show_envvar=True,
+        help="Chunks that this process works on at the same time; SQLite has one writer, a pipe one reader.",
+    )(function)
+
+
 def without_password(url: str | None) -> str | None:
     """Returns a database's address for messages."""
     return None if url is None else re.sub(r"(//[^/@:]*):[^@/]*@", r"\1:***@", url)

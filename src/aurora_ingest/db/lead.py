@@ -15,13 +15,15 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from aurora_ingest.db import chunk_locks, cursor, guards, holders
+from aurora_ingest.db import chunk_locks, cursor, guards, holders, lost_state, quarantine
 from aurora_ingest.db.apply_state import StagedState, apply_state, stage_states
 from aurora_ingest.db.engine import clock, is_postgres, writer
 from aurora_ingest.db.history import delete_ledgers, ledger_bounds, trim_receipts
 from aurora_ingest.db.history_books import ingest_ledger_counts
 from aurora_ingest.db.lead_books import ingest_commits
 from aurora_ingest.db.load import load_batch
+from aurora_ingest.db.quarantine import Quarantined
+from aurora_ingest.db.sifting import sifted
 from aurora_ingest.db.state_change import StateChange
 from aurora_ingest.db.tables import METADATA
 from aurora_ingest.errors import AuroraError, DatabaseError, HashMismatchError, RowRejectedError
@@ -32,8 +34,7 @@ MAX_LOCK_SECONDS: Final = 2.0
 _TOO_LONG: Final = "57014"
 _WAITING: Final = {"55P03", _TOO_LONG, "40001", "40P01"}
 """SQLSTATE of a lock that is not free, a statement that took too long, and transactions that met: try again later."""
-_OF_ROWS: Final = {"22", "23"}
-"""SQLSTATE classes of rows that will be refused again: data and integrity."""
+_FAILURES: Final = (DBAPIError, psycopg.Error, sqlite3.Error)
 _LOG = logging.getLogger(__name__)
 
 
@@ -48,6 +49,8 @@ class PreparedLedger:
         state: what it does to the state tables.
         history: rows by history table; tables that are not named are left alone.
         counts: rows of history.COUNTS_SCHEMA that go with the history; none without history.
+        quarantined: records of the ledger that could not be read or stored.
+        state_lost: the state lacks some of what the ledger did, and has to be built again.
     """
 
     sequence: int
@@ -56,6 +59,8 @@ class PreparedLedger:
     state: StateChange
     history: Mapping[str, pa.RecordBatch] = field(default_factory=dict)
     counts: pa.RecordBatch | None = None
+    quarantined: tuple[Quarantined, ...] = ()
+    state_lost: bool = False
 
 
 class Outcome(Enum):
@@ -66,7 +71,7 @@ class Outcome(Enum):
     FOLLOWED = "followed"
     """All of them had been committed by somebody before."""
     WAITS = "waits"
-    """The cursor stands further back than just before the first of them."""
+    """The cursor stands further back than just before the first of them, or the state waits for a rebuild."""
     REFUSED = "refused"
     """Nothing is decided: the cursor is locked by another node, or the database does not answer. Try again."""
 
@@ -81,6 +86,7 @@ class CommitResult:
         committed: ledgers that this call wrote, ascending.
         lock_seconds: how long the cursor was held locked.
         ended_holders: sessions of other nodes that held the cursor past their deadline and were ended.
+        quarantined: records that went into quarantine with these ledgers.
     """
 
     outcome: Outcome
@@ -88,6 +94,7 @@ class CommitResult:
     committed: tuple[int, ...] = ()
     lock_seconds: float = 0.0
     ended_holders: int = 0
+    quarantined: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,13 @@ class Committer:
     """Commits ledgers to one database as one of several nodes; not for use by two threads at once."""
 
     def __init__(
-        self, engine: sa.Engine, *, node: str, network_passphrase: str, deadline_seconds: float = 30.0
+        self,
+        engine: sa.Engine,
+        *,
+        node: str,
+        network_passphrase: str,
+        deadline_seconds: float = 30.0,
+        keep_going: bool = False,
     ) -> None:
         """Keeps where to write, and as whom.
 
@@ -111,11 +124,13 @@ class Committer:
             node: name of this node, unique among those of the database.
             network_passphrase: network of the ledgers.
             deadline_seconds: how long any node may hold the cursor; statements of this one are limited to it.
+            keep_going: rows that the database refuses go into quarantine with their ledger instead of stopping it.
         """
         self._engine = engine
         self._node = node
         self._network_passphrase = network_passphrase
         self._deadline = deadline_seconds
+        self._keep_going = keep_going
 
     def commit(self, group: Sequence[PreparedLedger]) -> CommitResult:
         """Writes those ledgers of a group that follow on the cursor, unless another node is at it.
@@ -140,10 +155,10 @@ class Committer:
                 return CommitResult(Outcome.FOLLOWED, last)
             if pending[0].sequence != last + 1:
                 return CommitResult(Outcome.WAITS, last)
-            return self._commit_together(pending) if len(pending) == 1 else self._commit_or_find(pending)
-        except (DBAPIError, psycopg.Error) as error:
+            return self._commit_alone(pending[0]) if len(pending) == 1 else self._commit_or_find(pending)
+        except _FAILURES as error:
             if not _is_passing(error):
-                kind = RowRejectedError if (_state(error) or "")[:2] in _OF_ROWS else DatabaseError
+                kind = RowRejectedError if quarantine.is_of_a_row(error) else DatabaseError
                 raise kind(f"ledger {group[0].sequence}: the database refused it: {_told(error)}") from error
             _LOG.info("Commit waits", extra={"ledger": group[0].sequence, "reason": _told(error)})
             return CommitResult(Outcome.REFUSED, None, ended_holders=self._end_stuck_holders())
@@ -152,28 +167,44 @@ class Committer:
         """Commits all; if one of them is bad, those before it."""
         try:
             return self._commit_together(pending)
-        except (AuroraError, DBAPIError, psycopg.Error) as error:
+        except (AuroraError, *_FAILURES) as error:
             # What took too long together may be done in time one by one.
             if not isinstance(error, AuroraError) and _is_passing(error) and _state(error) != _TOO_LONG:
                 raise
             _LOG.warning("Group failed, ledgers go singly", extra={"ledger": pending[0].sequence, "error": str(error)})
         committed: list[int] = []
-        seconds = 0.0
+        seconds, held = 0.0, 0
         result = CommitResult(Outcome.REFUSED, None)
         for ledger in pending:
             try:
-                result = self._commit_together([ledger])
-            except (AuroraError, DBAPIError, psycopg.Error):
+                result = self._commit_alone(ledger)
+            except (AuroraError, *_FAILURES):
                 if committed:
                     break  # the culprit is told when it comes first
                 raise
             committed += result.committed
             seconds += result.lock_seconds
+            held += result.quarantined
             if result.outcome is not Outcome.LED:
                 break
         if not committed:
             return result
-        return CommitResult(Outcome.LED, committed[-1], tuple(committed), seconds)
+        return CommitResult(Outcome.LED, committed[-1], tuple(committed), seconds, quarantined=held)
+
+    def _commit_alone(self, ledger: PreparedLedger) -> CommitResult:
+        """Commits one ledger; without the rows that the database refuses, if this node keeps going."""
+        try:
+            return self._commit_together([ledger])
+        except (RowRejectedError, *_FAILURES) as error:
+            if not self._keep_going or not quarantine.is_of_a_row(error):
+                raise
+            _LOG.warning("Ledger is sifted", extra={"ledger": ledger.sequence, "error": quarantine.first_line(error)})
+        with writer(self._engine) as connection, connection.begin() as transaction:
+            self._limit(connection)
+            last = self._checked_cursor(connection, lock=True)
+            good = sifted(connection, ledger) if last + 1 == ledger.sequence else ledger
+            transaction.rollback()  # all of it was a trial
+        return self._commit_together([good])
 
     def _glance(self) -> int:
         """Reads the cursor without any lock, so that rows of ledgers that are there already are not even sent."""
@@ -217,10 +248,12 @@ class Committer:
             left = [each for each in staged if each.ledger.sequence > last]
             if not left or left[0].ledger.sequence != last + 1:
                 return CommitResult(Outcome.WAITS if left else Outcome.FOLLOWED, last)
+            if cursor.is_state_invalid(connection):
+                return CommitResult(Outcome.WAITS, last)
             before = cursor.read_last_hash(connection)
             applied: list[PreparedLedger] = []
             for each in left:
-                if applied and time.monotonic() - locked_at > MAX_LOCK_SECONDS:
+                if applied and (applied[-1].state_lost or time.monotonic() - locked_at > MAX_LOCK_SECONDS):
                     break
                 require_successor(each.ledger, before)
                 apply_state(connection, each.state)
@@ -231,7 +264,8 @@ class Committer:
             cursor.write(connection, cursor.LAST_HASH, str(before))
             commit(transaction)
             committed = tuple(ledger.sequence for ledger in applied)
-            return CommitResult(Outcome.LED, committed[-1], committed, time.monotonic() - locked_at)
+            seconds, held = time.monotonic() - locked_at, sum(len(ledger.quarantined) for ledger in applied)
+            return CommitResult(Outcome.LED, committed[-1], committed, seconds, quarantined=held)
 
     def _limit(self, connection: sa.Connection) -> None:
         """Has the server end this session's transaction when it holds the cursor for too long."""
@@ -243,12 +277,18 @@ class Committer:
     def _write_books(self, connection: sa.Connection, ledgers: Sequence[PreparedLedger]) -> None:
         """Writes the history of ledgers whose state is applied, and who wrote them."""
         tables = list(dict.fromkeys(table for ledger in ledgers for table in ledger.history))
+        here = LedgerRange(ledgers[0].sequence, ledgers[-1].sequence)
         if tables:
-            here = LedgerRange(ledgers[0].sequence, ledgers[-1].sequence)
             chunk_locks.lock_ledgers(connection, here)
             delete_ledgers(connection, tables, here)
             trim_receipts(connection, here, tables)
             _move_history(connection, ledgers, here)
+        records = [record for ledger in ledgers for record in ledger.quarantined]
+        if records:
+            quarantine.forget(connection, here, {record.table for record in records})
+            quarantine.put(connection, records)
+        if ledgers[-1].state_lost:
+            lost_state.mark(connection, ledgers[-1].sequence)
         note = {"node": self._node, "committed_at": clock(connection)}
         notes = [{"ledger": ledger.sequence, **note} for ledger in ledgers]
         connection.execute(sa.insert(ingest_commits).values(notes))

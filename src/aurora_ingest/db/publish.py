@@ -12,12 +12,23 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from aurora_ingest.db import backends, cursor, dependents, fencing, guards, indexing, order_book_removals, staging
+from aurora_ingest.db import (
+    backends,
+    cursor,
+    dependents,
+    fencing,
+    guards,
+    indexing,
+    order_book_removals,
+    quarantine,
+    staging,
+)
 from aurora_ingest.db.build_books import ingest_build_receipts, ingest_builds
 from aurora_ingest.db.engine import clock, is_postgres
 from aurora_ingest.db.lead_books import ingest_commits
 from aurora_ingest.db.tables import STATE_TABLES
 from aurora_ingest.errors import PublishError
+from aurora_ingest.ledger.ledger_range import LedgerRange
 
 LOCK_SECONDS: Final = 2
 ATTEMPTS: Final = 60
@@ -126,6 +137,8 @@ def _write_cursor(connection: sa.Connection, build: fencing.Build, ledger: int, 
     # Ledgers above the new state will be written again, each once more.
     connection.execute(sa.delete(ingest_commits).where(ingest_commits.c.ledger > ledger))
     order_book_removals.forget_all(connection)
+    # Rows of the state that were refused up to it are in it, or were refused by the build.
+    quarantine.forget(connection, LedgerRange(1, ledger), STATE_TABLES)
 
 
 def _expected_rows(engine: sa.Engine, build: fencing.Build) -> Counter[str]:

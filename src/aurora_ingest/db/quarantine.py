@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import psycopg
 import pyarrow as pa
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from aurora_ingest import _kernel
 from aurora_ingest.db.history_books import ingest_quarantine
@@ -66,9 +67,9 @@ def load_all(connection: sa.Connection, table: str, batch: pa.RecordBatch) -> No
     try:
         load_batch(connection, table, batch)
     except (psycopg.Error, sqlite3.Error) as error:
-        if not _is_of_a_row(error):
+        if not is_of_a_row(error):
             raise
-        raise RowRejectedError(f"table {table}: {_first_line(error)}") from error
+        raise RowRejectedError(f"table {table}: {first_line(error)}") from error
 
 
 def load_good(connection: sa.Connection, table: str, batch: pa.RecordBatch) -> list[RefusedRow]:
@@ -82,27 +83,69 @@ def load_good(connection: sa.Connection, table: str, batch: pa.RecordBatch) -> l
     Returns:
         The refused rows in their order; all others are written.
     """
-    refused: list[RefusedRow] = []
-    waiting = [(0, batch.num_rows)]
-    while waiting:
-        first, end = waiting.pop()
-        if first >= end:
-            continue
+
+    def load(first: int, end: int) -> str | None:
         savepoint = connection.begin_nested()
         try:
             load_batch(connection, table, batch.slice(first, end - first))
         except (RowRejectedError, psycopg.Error, sqlite3.Error) as error:
             savepoint.rollback()
-            if not _is_of_a_row(error):
+            if not is_of_a_row(error):
                 raise
-            if end - first == 1:
-                refused.append(RefusedRow(first, _first_line(error)))
-                continue
-            middle = (first + end) // 2
-            waiting += [(middle, end), (first, middle)]
-        else:
-            savepoint.commit()
+            return first_line(error)
+        savepoint.commit()
+        return None
+
+    return refused_rows(batch.num_rows, load)
+
+
+def refused_rows(count: int, attempt: Callable[[int, int], str | None]) -> list[RefusedRow]:
+    """Finds refused rows by halving.
+
+    Args:
+        count: number of rows.
+        attempt: writes the rows from the first number up to before the second; returns why they were refused, and
+            has written none of them then, or None.
+
+    Returns:
+        The refused rows in their order.
+    """
+    refused: list[RefusedRow] = []
+    waiting = [(0, count)]
+    while waiting:
+        first, end = waiting.pop()
+        reason = attempt(first, end) if first < end else None
+        if reason is None:
+            continue
+        if end - first == 1:
+            refused.append(RefusedRow(first, reason))
+            continue
+        middle = (first + end) // 2
+        waiting += [(middle, end), (first, middle)]
     return refused
+
+
+def records_of(ledger: int, table: str, rows: pa.RecordBatch, refused: Sequence[RefusedRow]) -> list[Quarantined]:
+    """Returns refused rows of one ledger as records.
+
+    Args:
+        ledger: the ledger.
+        table: the table.
+        rows: all rows of the table that are of this ledger, in their order.
+        refused: those that were refused.
+    """
+    return [
+        Quarantined(ledger, table, ROW, each.row, row_bytes(rows, each.row), has_meta=True, reason=each.reason)
+        for each in refused
+    ]
+
+
+def row_bytes(batch: pa.RecordBatch, row: int) -> bytes:
+    """Returns one row as an Arrow IPC stream, see `row_of`."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as stream:
+        stream.write_batch(batch.slice(row, 1))
+    return bytes(sink.getvalue().to_pybytes())
 
 
 def forget(connection: sa.Connection, ledgers: LedgerRange, tables: Iterable[str]) -> None:
@@ -190,8 +233,10 @@ def held(connection: sa.Connection, ledgers: LedgerRange | None = None) -> Itera
         )
 
 
-def _is_of_a_row(error: Exception) -> bool:
+def is_of_a_row(error: Exception) -> bool:
     """Tells an error that one row causes from one of the database itself, such as a full disk."""
+    if isinstance(error, DBAPIError):
+        return isinstance(error.orig, Exception) and is_of_a_row(error.orig)
     if isinstance(error, psycopg.Error):
         return (error.sqlstate or "").startswith(_CLASSES_OF_ROWS)
     if isinstance(error, sqlite3.Error):
@@ -199,5 +244,7 @@ def _is_of_a_row(error: Exception) -> bool:
     return isinstance(error.__cause__, (_kernel.RowError, OverflowError))
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+def first_line(error: Exception) -> str:
+    """Returns what an error says in one line."""
+    told = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return next(iter(str(told).strip().splitlines()), type(error).__name__)
