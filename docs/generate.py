@@ -8,6 +8,7 @@ import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -40,11 +41,15 @@ def tables_page() -> str:
     from sqlalchemy.dialects import postgresql, sqlite
 
     from aurora_ingest.db.history_tables import HISTORY_TABLES as SQL_HISTORY
+    from aurora_ingest.db.order_book_tables import order_book_levels as levels_table
     from aurora_ingest.db.tables import STATE_TABLES
+    from aurora_ingest.transforms import order_book_levels
     from aurora_ingest.transforms.processors import HISTORY_PROCESSORS, HISTORY_TABLES, PROCESSORS, TABLES
 
-    processors = {process.spec.name: process for process in (*PROCESSORS, *HISTORY_PROCESSORS)}
-    tables = {**STATE_TABLES, **SQL_HISTORY}
+    processors: dict[str, Any] = {process.spec.name: process for process in (*PROCESSORS, *HISTORY_PROCESSORS)}
+    levels = order_book_levels.TABLE
+    processors[levels.name] = SimpleNamespace(spec=levels, __module__=order_book_levels.__name__)
+    tables = {**STATE_TABLES, **SQL_HISTORY, levels.name: levels_table}
     lines = [
         _HEAD.format(source="the processors' schemas, db/tables.py and db/history_tables.py"),
         "# Tables\n",
@@ -53,10 +58,10 @@ def tables_page() -> str:
         "Tables of a state:\n",
         *_list_of_tables(TABLES, processors),
         "Tables of history:\n",
-        *_list_of_tables(HISTORY_TABLES, processors),
+        *_list_of_tables((*HISTORY_TABLES, levels.name), processors),
         "SQLite has no arrays and ranges: an array is a JSON array there, a range the text that PostgreSQL prints.\n",
     ]
-    for name in (*TABLES, *HISTORY_TABLES):
+    for name in (*TABLES, *HISTORY_TABLES, levels.name):
         process, table = processors[name], tables[name]
         key = ", ".join(f"`{column}`" for column in process.spec.primary_key)
         lines += [f"## {name}\n", f"{_purpose(process)} Primary key: {key}.\n"]
