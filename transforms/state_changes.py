@@ -15,7 +15,7 @@ from aurora_ingest.network import Network
 from aurora_ingest.transforms.ledger_unit import PARTIAL_PREFIX, RANGE, LedgerUnit
 from aurora_ingest.transforms.processors import by_table, exp_asset_stats
 from aurora_ingest.transforms.processors.asset_contracts import NAME as ASSET_CONTRACTS
-from aurora_ingest.transforms.processors.columns import HASH
+from aurora_ingest.transforms.processors.columns import HASH, empty
 from aurora_ingest.transforms.processors.processor import TableSpec, processed
 
 _HASH_IN_KEY = slice(4, 36)
@@ -80,9 +80,7 @@ def _keeps_contracts(names: set[str]) -> bool:
 def _table_change(unit: LedgerUnit, spec: TableSpec) -> TableChange:
     after = unit.tables[spec.name]
     keys = list(spec.primary_key)
-    leaving = pa.RecordBatch.from_arrays(
-        [pa.array([], field.type) for field in map(spec.schema.field, keys)], names=keys
-    )
+    leaving = empty(spec.schema).select(keys)
     if any(unit.pre[table].num_rows for table in spec.columns):
         before = spec.rows(dataclasses.replace(unit, post=unit.pre)).select(keys)
         leaving = before.filter(pc.invert(pc.is_in(_joined(before), _joined(after.select(keys)))))

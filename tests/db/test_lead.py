@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import subprocess
 import sys
 import threading
@@ -102,6 +103,25 @@ def test_a_node_of_another_chain_does_not_follow(engine: sa.Engine) -> None:
     other = dataclasses.replace(LEDGERS[66], ledger_hash="cd" * 32)
     with pytest.raises(HashMismatchError, match=r"ledger 66 has hash cdcd.*, the database has"):
         _node(engine, "two").commit([LEDGERS[65], other])
+
+
+@pytest.mark.parametrize("statements", range(1, 7))
+def test_a_ledger_committed_while_a_follower_looks_is_no_other_chain(
+    engine: sa.Engine, url: str, statements: int
+) -> None:
+    leader = connect(url)
+    _commit_all(_node(leader, "two"), 64, 66)
+    done = itertools.count(1)
+
+    @sa.event.listens_for(engine, "after_cursor_execute")
+    def commit_another(*_: object) -> None:
+        if next(done) == statements:
+            _commit_all(_node(leader, "two"), 67, 67)
+
+    assert _node(engine).commit(_group(65, 66)).outcome is Outcome.FOLLOWED
+    assert next(done) > 3
+    sa.event.remove(engine, "after_cursor_execute", commit_another)
+    leader.dispose()
 
 
 def test_a_row_that_is_refused_is_not_tried_for_ever(engine: sa.Engine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -75,6 +76,7 @@ def one_batch(table: pa.Table) -> pa.RecordBatch:
     return batches[0] if batches else empty(table.schema)
 
 
+@functools.cache
 def empty(schema: pa.Schema) -> pa.RecordBatch:
     """Return a batch of no rows."""
     return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)

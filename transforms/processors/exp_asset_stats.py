@@ -155,6 +155,8 @@ def asset_stat_rows(totals: pa.RecordBatch) -> pa.RecordBatch:
     Args:
         totals: batch of PARTIAL_SCHEMA with one row per asset.
     """
+    if not len(totals):
+        return empty(SCHEMA)
     numbers = [column for name, column in zip(totals.schema.names, totals.columns, strict=True) if name not in KEYS]
     held = functools.reduce(pc.or_, (pc.not_equal(column, pa.scalar(0).cast(column.type)) for column in numbers))
     totals = totals.filter(held)

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from aurora_ingest.errors import StateError
 from aurora_ingest.transforms.ledger_unit import CHUNK, PARTIAL_PREFIX, PARTITION, RANGE, TOTALS, LedgerUnit
+from aurora_ingest.transforms.processors.columns import empty
 
 STAGES = (RANGE, PARTITION, TOTALS, CHUNK)
 
@@ -68,7 +69,7 @@ def processed(unit: LedgerUnit, spec: TableSpec) -> LedgerUnit:
     """
     place = f"table {spec.name}: {unit.kind} {unit.index} at ledger {unit.last_ledger}"
     try:
-        batch = spec.rows(unit)
+        batch = spec.rows(unit) if _has_input(unit, spec) else empty(spec.schema)
     except pa.ArrowException as error:
         message = f"{place}: {error}"
         raise StateError(message) from error
@@ -80,6 +81,14 @@ def processed(unit: LedgerUnit, spec: TableSpec) -> LedgerUnit:
             message = f"{place}: column {field.name} has {column.null_count} nulls, expected none"
             raise StateError(message)
     return unit.with_table(spec.name, batch)
+
+
+def _has_input(unit: LedgerUnit, spec: TableSpec) -> bool:
+    """Tell whether there is anything to make rows from: of a small ledger most tables get none, at a cost each."""
+    if spec.stage not in {RANGE, CHUNK}:
+        return True
+    sides = (unit.pre, unit.post, unit.decoded)
+    return any(side[table].num_rows for side in sides for table in spec.columns if table in side)
 
 
 class _ProcessFn(beam.DoFn):  # type: ignore[misc]  # Beam is untyped

@@ -51,6 +51,15 @@ def read_last_hash(connection: sa.Connection) -> str | None:
     return read(connection, LAST_HASH)
 
 
+def read_last_with_hash(connection: sa.Connection) -> tuple[int | None, str | None]:
+    """Returns the last ledger and its hash, of one moment: a ledger may be committed between two statements."""
+    query = sa.select(key_value_store.c.key, key_value_store.c.value).where(
+        key_value_store.c.key.in_((LAST_LEDGER, LAST_HASH))
+    )
+    values = {row.key: row.value for row in connection.execute(query)}
+    return int(values.get(LAST_LEDGER, "0")) or None, values.get(LAST_HASH)
+
+
 def read_version(connection: sa.Connection) -> int | None:
     """Returns the version of the rules that made the state, None before the first state."""
     value = read(connection, VERSION)

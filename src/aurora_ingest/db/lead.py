@@ -218,11 +218,10 @@ class Committer:
             HashMismatchError: the database and the source of this node are of different chains.
         """
         with self._engine.connect() as connection:
-            if cursor.read_last_ledger(connection) != last:
-                return  # it has moved on; a later ledger will be compared
-            stored = cursor.read_last_hash(connection)
+            now, stored = cursor.read_last_with_hash(connection)
         for ledger in group:
-            if ledger.sequence == last and stored is not None and ledger.ledger_hash != stored:
+            # When the cursor has moved on, a later ledger will be compared.
+            if ledger.sequence == now == last and stored is not None and ledger.ledger_hash != stored:
                 raise HashMismatchError(
                     f"ledger {last} has hash {ledger.ledger_hash}, the database has {stored}: source and database are "
                     "of different chains",

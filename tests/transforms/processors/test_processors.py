@@ -60,6 +60,11 @@ def test_rows_have_the_schema_with_and_without_input(process: type[ProcessTable]
 
 
 @pytest.mark.parametrize("process", RANGE_PROCESSORS)
+def test_without_input_there_are_no_rows_so_none_are_made(process: type[ProcessTable]) -> None:
+    assert process.spec.rows(unit_for(process, 0)).equals(empty(process.spec.schema))
+
+
+@pytest.mark.parametrize("process", RANGE_PROCESSORS)
 def test_rows_read_no_columns_but_those_they_name(process: type[ProcessTable]) -> None:
     whole = whole_post(3)
     narrow = {table: whole[table].select(list(names)) for table, names in process.spec.columns.items()}
