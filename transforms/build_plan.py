@@ -153,8 +153,9 @@ class StateBuildPlan:
 
     @property
     def work(self) -> WorkDir:
-        """The build's own part of the work directory."""
-        return WorkDir(joined(self.work_dir, f"build-{self.build_id[:12]}"))
+        """The build's own part of the work directory, another one for each place that the same state is built in."""
+        targets = hashlib.sha256(json.dumps([self.db_url, self.parquet_dir]).encode()).hexdigest()
+        return WorkDir(joined(self.work_dir, f"build-{self.build_id[:12]}-{targets[:8]}"))
 
     def finished_indexes(self, kind: str) -> frozenset[int]:
         """Indexes of the finished units of one kind."""

@@ -48,6 +48,20 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
+def test_two_builds_of_one_state_into_two_places_share_no_intermediate_file(
+    archive: WrittenArchive, tmp_path: Path
+) -> None:
+    first, second = (
+        dataclasses.replace(planned(archive, tmp_path / name), work_dir=str(tmp_path / "work")) for name in ("a", "b")
+    )
+    assert first.build_id == second.build_id
+    assert first.work.root != second.work.root
+    run(first)
+    run(second)
+    made, again = files(tmp_path / "a"), files(tmp_path / "b")
+    assert made == again
+
+
 def test_both_ways_of_reading_make_the_same_bytes(archive: WrittenArchive, tmp_path: Path) -> None:
     run(planned(archive, tmp_path / "streamed"))
     run(planned(archive, tmp_path / "spread", spread=True))
