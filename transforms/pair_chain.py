@@ -13,6 +13,7 @@ from apache_beam.coders import Coder, FastPrimitivesCoder, registry
 from aurora_ingest import _kernel
 from aurora_ingest.db.order_book import OrderBookRows
 from aurora_ingest.errors import StateError
+from aurora_ingest.transforms.ledger_counts import has_lost_changes
 from aurora_ingest.transforms.ledger_unit import LedgerUnit, batch_from_ipc, batch_to_ipc
 from aurora_ingest.transforms.pair_books import (
     EMPTY_BOOK,
@@ -43,17 +44,19 @@ class LedgerPairs:
         ledger: ledger sequence.
         closed_at: when it closed, seconds since 1970.
         pairs: base_asset, counter_asset, change, entries; as `changed_pairs` returns them.
+        is_lost: some of its changes did not decode, so that nobody knows the books after it.
     """
 
     ledger: int
     closed_at: int
     pairs: pa.RecordBatch
+    is_lost: bool = False
 
     @classmethod
     def of(cls, unit: LedgerUnit) -> LedgerPairs:
         """Take them out of the unit of a ledger, compacted and with its decoded header."""
         closed_at = int(unit.decoded["ledgers"].column("close_time")[0].as_py())
-        return cls(unit.last_ledger, closed_at, changed_pairs(unit))
+        return cls(unit.last_ledger, closed_at, changed_pairs(unit), has_lost_changes(unit))
 
     def changes(self) -> Iterable[tuple[Pair, bytes]]:
         """Return the change of each pair."""
@@ -117,8 +120,9 @@ def link(
 ) -> Linked:
     """Pass ledgers on as changes of pairs, behind the bootstraps that they follow.
 
-    At the beginning the books of a ledger at or after the first of these are read; the changes that they have already
-    are taken back, so that the levels after every ledger can be told. Ledgers that come again are dropped.
+    At the beginning, and after a ledger whose changes are not all known, the books of a ledger at or after the first of
+    these are read; the changes that they have already are taken back, so that the levels after every ledger can be
+    told. Ledgers that come again are dropped.
 
     Args:
         chain: what is kept; changed in place.
@@ -148,11 +152,19 @@ def link(
                 chain.known[_key(pair)] = chain.start
             chain.books = {}
     run: list[LedgerPairs] = []
-    while chain.ledger is not None and chain.ledger + 1 in chain.held:
-        run.append(chain.held.pop(chain.ledger + 1))
-        chain.ledger += 1
+    lost = None
+    while lost is None and chain.ledger is not None and chain.ledger + 1 in chain.held:
+        each = chain.held.pop(chain.ledger + 1)
+        chain.ledger = each.ledger
+        if each.is_lost:
+            lost = each
+        else:
+            run.append(each)
     elements += _linked(chain, run)
     marks += [LedgerMark(each.ledger, each.pairs.num_rows) for each in run]
+    if lost is not None:
+        marks.append(LedgerMark(lost.ledger, LOST))
+        chain.ledger, chain.known, chain.books = None, {}, {}
     return elements, marks
 
 
@@ -174,7 +186,7 @@ def _bootstrap(chain: Chain, read_books: Callable[[], OrderBookRows]) -> list[Le
     if has_hole and len(chain.held) <= MOST_OUT_OF_ORDER:
         return []
     start = target
-    while start in chain.held:
+    while start in chain.held and not chain.held[start].is_lost:
         start -= 1
     for ledger in range(target, start, -1):
         _go_back(chain, chain.held[ledger])
@@ -267,12 +279,12 @@ class ChainCoder(Coder):  # type: ignore[misc]  # Beam's Coder is untyped
         return Chain(epoch, ledger, start, target, dict(known), dict(books), ledgers)
 
 
-def _ledgers(ledgers: Iterable[LedgerPairs]) -> list[tuple[int, int, bytes]]:
-    return [(each.ledger, each.closed_at, batch_to_ipc(each.pairs)) for each in ledgers]
+def _ledgers(ledgers: Iterable[LedgerPairs]) -> list[tuple[int, int, bytes, bool]]:
+    return [(each.ledger, each.closed_at, batch_to_ipc(each.pairs), each.is_lost) for each in ledgers]
 
 
-def _ledger(ledger: int, closed_at: int, pairs: bytes) -> LedgerPairs:
-    return LedgerPairs(ledger, closed_at, batch_from_ipc(pairs))
+def _ledger(ledger: int, closed_at: int, pairs: bytes, is_lost: bool) -> LedgerPairs:
+    return LedgerPairs(ledger, closed_at, batch_from_ipc(pairs), is_lost)
 
 
 registry.register_coder(LedgersOfPairs, LedgersOfPairsCoder)

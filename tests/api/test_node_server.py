@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from aurora_ingest.api.node_metrics import NodeMetrics
 from aurora_ingest.api.node_server import serving
 from aurora_ingest.errors import UsageError
-from aurora_ingest.transforms import metrics
+from aurora_ingest.transforms import metrics, order_book_metrics
 
 
 def _get(url: str) -> tuple[int, str]:
@@ -55,6 +55,23 @@ def test_a_node_tells_its_figures() -> None:
         assert found["aurora_ingest_lock_hold_seconds_count",] == 1
         assert found["aurora_ingest_ended_holders_total",] == 1
         assert found["aurora_ingest_transitions_total", "resume"] == 1
+
+
+def test_a_node_tells_what_it_keeps_of_order_books() -> None:
+    figures = NodeMetrics(28, lambda: None)
+    pair, other = ("AAAAAA==", "usd"), ("AAAAAA==", "eur")
+    for event in (
+        order_book_metrics.OrderBooksMoved({pair: 100, other: 40}),
+        order_book_metrics.OrderBooksMoved({pair: 60}),
+        order_book_metrics.OrderBooksWritten(107, 2),
+        order_book_metrics.OrderBooksWritten(108, 1, is_lost=True),
+    ):
+        figures(event)
+    with serving(0, figures.registry, lambda: (True, {})) as port:
+        found = _samples(_get(f"http://127.0.0.1:{port}/metrics")[1])
+    names = ("order_books", "order_books_state_bytes", "order_books_largest_state_bytes", "order_books_latest_ledger")
+    assert [found[f"aurora_ingest_{name}",] for name in names] == [2, 100, 60, 107]
+    assert found["aurora_ingest_order_books_lost_ledgers_total",] == 1
 
 
 @pytest.mark.parametrize("is_well,status", [(True, 200), (False, 503)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Iterable
 from itertools import pairwise
@@ -167,6 +168,17 @@ def test_what_waits_too_long_is_told_as_lost(monkeypatch: pytest.MonkeyPatch) ->
     assert reader.marks == [LedgerMark(5, LOST), LedgerMark(6, LOST)]
     reader.give(ledgers.changes[2:], 8)
     assert [(mark.ledger, mark.pairs) for mark in reader.marks[2:]] == [(7, 1), (8, 1)]
+
+
+def test_a_ledger_with_lost_changes_is_lost_and_the_books_are_read_behind_it() -> None:
+    ledgers = _Ledgers([_state(1, number) for number in range(1, 7)])
+    ledgers.changes[2] = dataclasses.replace(ledgers.changes[2], is_lost=True)
+    reader = _Reader(ledgers, is_lazy=True)
+    reader.give(ledgers.changes[:4], 6)
+    assert reader.marks == [LedgerMark(5, 1), LedgerMark(6, 1), LedgerMark(7, LOST)]
+    reader.give(ledgers.changes[4:], 9)
+    assert reader.reads == [6, 9]
+    assert reader.rows == {key: row for key, row in expected_rows(ledgers.states, _DEPTH).items() if key[0] != 7}
 
 
 def test_books_that_contradict_the_ledgers_are_refused() -> None:

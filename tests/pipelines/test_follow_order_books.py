@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
+from apache_beam.testing import test_pipeline, test_stream
 
 import closed_network
+from aurora_ingest import _kernel
 from aurora_ingest.db import order_book_levels
 from aurora_ingest.db.engine import writing
 from aurora_ingest.db.gaps import read_gaps
@@ -23,6 +26,10 @@ from aurora_ingest.pipelines.follow import FollowPlan
 from aurora_ingest.runners import launch
 from aurora_ingest.system import System, SystemOptions
 from aurora_ingest.transforms import orderbook, write_order_books
+from aurora_ingest.transforms.extract_changes import compacted, ledger_units
+from aurora_ingest.transforms.lead import CommittedLedger
+from aurora_ingest.transforms.ledger_unit import CHUNK, LedgerUnit, Receipt
+from aurora_ingest.transforms.processors import entry_columns
 from orderbook.book_history import Rows, expected_rows, state_of_tables, written_rows
 
 _DEPTH = 3
@@ -141,5 +148,33 @@ def test_a_follower_writes_what_its_leader_does_not(url: str, engine: sa.Engine,
     system = _system(url)
     system.run()
     assert system.counts.led == 0
+    assert _written(engine) == expected
+    assert _gaps(engine) == ()
+
+
+def _committed() -> list[CommittedLedger]:
+    """The ledgers as the committer passes them on."""
+    columns = closed_network.RULES.columns()
+    decoder = _kernel.LedgerDecoder(network_id=closed_network.NETWORK.network_id, columns=columns)
+    for ledger in range(_FIRST, _LAST + 1):
+        decoder.push(closed_network.ledgers()[ledger])
+    decoded = {name: pa.record_batch(batch) for name, batch in decoder.take().items()}
+    receipt = Receipt(CHUNK, 0, last=True)
+    unit = LedgerUnit(CHUNK, 0, True, _FIRST, _LAST, {}, {}, {}, receipt, decoded=decoded)
+    entries = entry_columns(("offers", "liquidity_pools"))
+    units = (compacted(each, entries, closed_network.NETWORK.network_id) for each in ledger_units(unit))
+    return [CommittedLedger(each.last_ledger, True, each) for each in units]
+
+
+def test_beams_state_does_what_the_memory_of_a_process_does(url: str, engine: sa.Engine, expected: Rows) -> None:
+    """As on an engine: many bundles, some ledgers come twice; the books are read when all are committed."""
+    committer = Committer(engine, node="leader", network_passphrase=closed_network.NETWORK.passphrase)
+    committer.commit([closed_network.prepared()[ledger] for ledger in range(_FIRST, _LAST + 1)])
+    stream, committed = test_stream.TestStream(), _committed()
+    for first in range(0, len(committed), 5):
+        stream = stream.add_elements([*committed[first : first + 6], *committed[first : first + 2]])
+    with test_pipeline.TestPipeline(runner="BundleBasedDirectRunner") as pipeline:
+        ledgers = pipeline | stream.advance_watermark_to_infinity()
+        _ = ledgers | write_order_books.WriteOrderBooks(url, _DEPTH)
     assert _written(engine) == expected
     assert _gaps(engine) == ()
