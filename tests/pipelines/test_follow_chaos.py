@@ -6,6 +6,7 @@ version.
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
@@ -41,6 +42,7 @@ _NAMES = ("one", "two", "three")
 _POLL, _DEADLINE = 0.2, 4.0
 _FLAGS = ("--poll-interval", str(_POLL), "--deadline", str(_DEADLINE))
 _CHECKPOINT = 63
+_STOPPED_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,13 @@ class _Chaos:
 
     Attributes:
         strikes: carried out at their places.
+        stops: seconds for which nodes were stopped.
         after_kill: seconds from the kill of a leader to the next ledger's commit, or from that ledger's coming.
         after_stop: the same for leaders that were stopped.
     """
 
     strikes: list[Strike] = field(default_factory=list)
+    stops: list[float] = field(default_factory=list)
     after_kill: list[float] = field(default_factory=list)
     after_stop: list[float] = field(default_factory=list)
 
@@ -90,12 +94,27 @@ class _Arena:
         self.url = url
         self.source = source
         self.running: dict[str, Node] = {}
+        self.stopped: dict[str, float] = {}
         self.chaos = _Chaos()
 
     def start(self, name: str) -> None:
         """Starts a node, again if it has ended."""
         url = self.url if name != "three" else self.url.replace(f":{self.server.port}/", f":{self.proxy.port}/")
         self.running[name] = self.nodes.start(name, "--db-url", url)
+
+    def stop(self, name: str, at: float) -> None:
+        """Notes that a node has been stopped since a time; it goes on some time later."""
+        self.stopped[name] = at
+
+    def go_on(self, running: int) -> None:
+        """Lets stopped nodes go on whose time has come; waits for it until so many are running."""
+        for name, since in sorted(self.stopped.items(), key=lambda each: each[1]):
+            left = since + _STOPPED_SECONDS - time.time()
+            if left > 0 and len(_NAMES) - len(self.stopped) >= running:
+                return
+            time.sleep(max(left, 0))
+            self.running[name].send(signal.SIGCONT)
+            self.chaos.stops.append(time.time() - self.stopped.pop(name))
 
     def wait_for(self, ledger: int) -> None:
         """Waits until a ledger is committed."""
@@ -106,6 +125,7 @@ class _Arena:
 
     def strike(self, place: str, action: str, ledger: int) -> Strike:
         """Gives a ledger and strikes whoever gets it to a place; waits until it is committed all the same."""
+        self.go_on(running=2)
         self.nodes.order(place, action)
         self.source.give(ledger)
         hit = until(lambda: self.nodes.hit(place), f"{action} {place} at ledger {ledger}\n{self._tails()}")
@@ -125,7 +145,7 @@ class _Arena:
             elif action == "SIGSTOP":
                 self.chaos.after_stop.append(seconds)
         if action == "SIGSTOP":
-            hit.node.send(signal.SIGCONT)
+            self.stop(name, hit.at)
         elif action != HOLD:
             self.start(name)
         return hit
@@ -187,14 +207,18 @@ def _stop_all(arena: _Arena) -> None:
         assert connection.execute("SELECT node FROM ingest_nodes").fetchall() == []
 
 
-_FIXED: Sequence[tuple[str, str]] = (
-    (INSIDE_COPY, "SIGKILL"),
-    (AFTER_LOCK, "SIGKILL"),
-    (BEFORE_COMMIT, "SIGKILL"),
-    (AFTER_COMMIT, "SIGKILL"),
-    (BEFORE_COMMIT, "SIGTERM"),
+_ALL: Sequence[tuple[str, str]] = (
+    (INSIDE_COPY, "SIGSTOP"),
+    *((place, "SIGKILL") for place in LEADING_PLACES),
+    (INSIDE_COPY, "SIGTERM"),
+    (AFTER_LOCK, "SIGTERM"),
     (AFTER_LOCK, "SIGSTOP"),
+    (BEFORE_COMMIT, "SIGTERM"),
+    (AFTER_COMMIT, "SIGTERM"),
+    (BEFORE_COMMIT, "SIGSTOP"),
+    (AFTER_COMMIT, "SIGSTOP"),
 )
+"""Every place with every signal; nodes that are stopped sleep while others are struck."""
 
 
 def test_nodes_struck_at_every_place_leave_no_trace(
@@ -211,25 +235,29 @@ def test_nodes_struck_at_every_place_leave_no_trace(
         for name in _NAMES:
             arena.start(name)
         ledger = _CHECKPOINT + 1
-        for place, action in _FIXED:
+        for place, action in _ALL:
             arena.strike(place, action, ledger)
             ledger += 1
-        # A leader that loses its network while it holds the cursor; others end its session after the deadline.
-        _cut_off(arena, ledger)
-        ledger += 1
         # The server restarts while ledgers come.
-        with source.paced(ledger, network.last, 0.1) as giving:
+        with source.paced(ledger, network.last - 1, 0.1) as giving:
             time.sleep(0.5)
             server.stop()
             time.sleep(0.5)
             server.start()
             giving.join()
-            arena.wait_for(network.last)
+            arena.wait_for(network.last - 1)
+        # A leader that loses its network while it holds the cursor; others end its session after the deadline.
+        arena.go_on(running=3)
+        _cut_off(arena, network.last)
         _stop_all(arena)
     proxy.close()
     with capsys.disabled():
         print(f"\n{arena.chaos}")  # noqa: T201  # figures of the run
-    assert [(strike.place, strike.action) for strike in arena.chaos.strikes[: len(_FIXED)]] == list(_FIXED)
+    struck = [(strike.place, strike.action) for strike in arena.chaos.strikes[: len(_ALL)]]
+    assert struck == list(_ALL)
+    assert {*struck} == {*itertools.product(LEADING_PLACES, ("SIGKILL", "SIGTERM", "SIGSTOP"))}
+    assert len(arena.chaos.stops) == len(LEADING_PLACES)
+    assert min(arena.chaos.stops) >= _STOPPED_SECONDS
     _assert_as_undisturbed(arena, network, expected)
     # Generous, as the machine may be busy; the goals are printed figures: 2 polls and 1 s, and the deadline.
     assert max(arena.chaos.after_kill) < 20
@@ -279,6 +307,7 @@ def test_nodes_killed_at_random_leave_no_trace(server: RestartedServer, shared_d
         for number in range(kills):
             ledger = _strike_anyhow(arena, rng, ledger, number)
             print(f"{number + 1}: {arena.chaos}", flush=True)  # noqa: T201
+        arena.go_on(running=3)
         source.give(*range(ledger + 1, network.last + 1))
         arena.wait_for(network.last)
         _stop_all(arena)
@@ -309,14 +338,14 @@ def _strike_anyhow(arena: _Arena, rng: random.Random, ledger: int, number: int) 
         arena.strike(rng.choice(LEADING_PLACES), action, ledger + 1)
         return ledger + 1
     # At any moment, while ledgers come.
-    victim = arena.running[rng.choice(_NAMES)]
+    arena.go_on(running=2)
+    victim = arena.running[rng.choice([name for name in _NAMES if name not in arena.stopped])]
     with arena.source.paced(ledger + 1, ledger + 3, 0.1) as giving:
         time.sleep(rng.uniform(0, 1.5))
         at = time.time()
         victim.send(signal.Signals[action])
         if action == "SIGSTOP":
-            time.sleep(rng.uniform(0, 2 * _DEADLINE))
-            victim.send(signal.SIGCONT)
+            arena.stop(victim.name, at)
         else:
             assert victim.exit_code() in {0, -signal.SIGKILL}, victim.tail()
             arena.start(victim.name)
