@@ -53,7 +53,8 @@ def read_transactions(
 
 def texts(value: Any) -> list[str] | None:
     """Returns the value of a column of several texts: PostgreSQL has arrays, SQLite has JSON."""
-    return json.loads(value) if isinstance(value, str) else value
+    found: list[str] | None = json.loads(value) if isinstance(value, str) else value
+    return found
 
 
 def bounds(value: Any) -> tuple[int | None, int | None] | None:
