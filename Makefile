@@ -13,7 +13,7 @@ SETUP = $(VENV)/.installed
 endif
 
 .DEFAULT_GOAL = check
-.PHONY: check setup kernel postgres chromium format format-check lint types cargo-test pytest test generate generator-check docs docs-check demo bench clean
+.PHONY: check setup kernel postgres chromium format format-check lint types cargo-test pytest test generate generator-check docs docs-check demo bench clean flink-programs flink-up flink-down test-flink
 
 check: format-check lint types generator-check docs-check test  ## everything that CI checks
 
@@ -44,6 +44,12 @@ chromium:  ## Debian's Chromium, for the tests of the page
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; \
 	  else echo "Chromium is missing at /usr/bin/chromium; install the package chromium" >&2; exit 1; fi; }
+
+flink-programs:  ## Java and Maven, for the local Flink cluster
+	@{ command -v java && command -v javac && command -v mvn; } >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends openjdk-17-jdk-headless maven >/dev/null; \
+	  else echo "Java or Maven is missing; install the packages openjdk-17-jdk-headless and maven" >&2; exit 1; fi; }
 
 # --- Checking ---------------------------------------------------------------------------------------------------------
 format: $(SETUP)  ## write every source in its one form
@@ -79,10 +85,13 @@ docs-check: setup  ## the generated pages are up to date, and links lead somewhe
 cargo-test:
 	$(CARGO) test $(MANIFEST) --quiet
 
-pytest: setup postgres chromium
+pytest: setup postgres chromium flink-programs
 	$(PYTHON) -m pytest
 
-test: setup postgres chromium cargo-test pytest  ## set up and pass every test
+test-flink: setup postgres flink-programs  ## only what runs on Flink
+	$(PYTHON) -m pytest tests/flink
+
+test: setup postgres chromium flink-programs cargo-test pytest  ## set up and pass every test
 
 # --- Trying -----------------------------------------------------------------------------------------------------------
 demo: setup  ## set up, and make tables from the small archive in tests/data
@@ -90,6 +99,12 @@ demo: setup  ## set up, and make tables from the small archive in tests/data
 	PYTHONPATH=src $(PYTHON) -m aurora_ingest db migrate --db-url sqlite:///demo/aurora.db
 	PYTHONPATH=src $(PYTHON) -m aurora_ingest build-state --network standalone --checkpoint-frequency 8 \
 	  --history-archive-url file://$(CURDIR)/$(DEMO_ARCHIVE) --checkpoint 95 --db-url sqlite:///demo/aurora.db --work-dir demo/work
+
+flink-up: setup flink-programs  ## start a local Flink cluster
+	PYTHONPATH=src $(PYTHON) -m aurora_ingest flink up
+
+flink-down: setup  ## end it
+	PYTHONPATH=src $(PYTHON) -m aurora_ingest flink down
 
 bench: setup postgres  ## measure, peers beside ours; see docs/performance.md
 	PYTHONPATH=src $(PYTHON) benchmarks/run.py
