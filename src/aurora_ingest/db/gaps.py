@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import sqlalchemy as sa
 
 from aurora_ingest.db import cursor
@@ -34,29 +36,40 @@ def read_gaps(connection: sa.Connection, first: int | None = None, last: int | N
     last = (cursor.read_last_ledger(connection) or int(greatest)) if last is None else last
     if first > last:
         return {}
+    inside = counts.ledger_sequence.between(first, last)
+    within = sa.case((inside, counts.ledger_sequence))
+    ends = sa.select(counts.table_name, sa.func.count(within), sa.func.min(within), sa.func.max(within))
+    gaps: dict[str, list[LedgerRange]] = {}
+    reached, holed = {}, []
+    for table, count, low, high in connection.execute(ends.group_by(counts.table_name).order_by(counts.table_name)):
+        gaps[table] = []
+        if count:
+            reached[table] = (int(low), int(high))
+        if count and int(count) <= int(high) - int(low):
+            holed.append(table)
+    for table, gap in _between(connection, inside, holed):
+        gaps[table].append(gap)
+    for table, found in gaps.items():
+        low, high = reached.get(table, (last + 1, last))
+        found += [LedgerRange(*span) for span in ((first, low - 1), (high + 1, last)) if span[0] <= span[1]]
+    return {table: tuple(sorted(found, key=lambda each: each.first)) for table, found in gaps.items() if found}
+
+
+def _between(
+    connection: sa.Connection, inside: sa.ColumnElement[bool], tables: list[str]
+) -> Iterator[tuple[str, LedgerRange]]:
+    """Yields what tables lack between their ends; sorting millions of counts takes its time, so only those that do."""
+    if not tables:
+        return
+    counts = ingest_ledger_counts.c
     following = sa.func.lead(counts.ledger_sequence).over(
         partition_by=counts.table_name, order_by=counts.ledger_sequence
     )
-    inside = counts.ledger_sequence.between(first, last)
-    steps = sa.select(counts.table_name, counts.ledger_sequence, following.label("following")).where(inside).subquery()
-    jumps = sa.select(steps).where(steps.c.following > steps.c.ledger_sequence + 1)
-    ends = (
-        sa.select(counts.table_name, sa.func.min(counts.ledger_sequence), sa.func.max(counts.ledger_sequence))
-        .where(inside)
-        .group_by(counts.table_name)
+    steps = (
+        sa.select(counts.table_name, counts.ledger_sequence, following.label("following"))
+        .where(inside & counts.table_name.in_(tables))
+        .subquery()
     )
-    known = connection.execute(sa.select(counts.table_name).distinct()).scalars().all()
-    gaps: dict[str, list[LedgerRange]] = {table: [] for table in sorted(known)}
+    jumps = sa.select(steps).where(steps.c.following > steps.c.ledger_sequence + 1)
     for table, sequence, after in connection.execute(jumps):
-        gaps[table].append(LedgerRange(int(sequence) + 1, int(after) - 1))
-    reached = {table: (int(low), int(high)) for table, low, high in connection.execute(ends)}
-    for table, found in gaps.items():
-        if table not in reached:
-            found.append(LedgerRange(first, last))
-            continue
-        low, high = reached[table]
-        if low > first:
-            found.append(LedgerRange(first, low - 1))
-        if high < last:
-            found.append(LedgerRange(high + 1, last))
-    return {table: tuple(sorted(found, key=lambda each: each.first)) for table, found in gaps.items() if found}
+        yield table, LedgerRange(int(sequence) + 1, int(after) - 1)
