@@ -1,4 +1,4 @@
-"""`serve` and `follow` are killed and started again in several orders: every answer is of the one ledger that it names."""
+"""`serve` and `follow` are killed and started again in several orders: each answer is of the one ledger it names."""
 
 from __future__ import annotations
 

@@ -16,9 +16,8 @@ class LedgerWatch:
         self.is_ending = False
 
     def moved(self, ledger: int | None) -> None:
-        """Takes a ledger in, from any thread."""
-        if ledger != self.ledger:
-            self._loop.call_soon_threadsafe(self._take, ledger)
+        """Takes in that there is something new, from any thread."""
+        self._loop.call_soon_threadsafe(self._take, ledger)
 
     def end(self) -> None:
         """Wakes everybody up, since the service ends; from the loop's thread."""
@@ -26,7 +25,7 @@ class LedgerWatch:
         self._wake()
 
     async def wait(self, turn: int, seconds: float) -> bool:
-        """Waits until the ledger has changed since a turn, or the service ends, or the time is over.
+        """Waits until there is something new since a turn, or the service ends, or the time is over.
 
         Args:
             turn: `turn` as it was before the caller last read the database.

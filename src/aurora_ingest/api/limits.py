@@ -39,16 +39,22 @@ class Gate:
             raise OverCapacity(headers={"Retry-After": "1"})
         self.inside += 1
         try:
-            try:
-                await asyncio.wait_for(self._places.acquire(), self._seconds)
-            except asyncio.TimeoutError as error:
-                raise OverCapacity(headers={"Retry-After": "1"}) from error
+            if self._places.locked():
+                await self._wait()
+            else:
+                await self._places.acquire()
             try:
                 yield
             finally:
                 self._places.release()
         finally:
             self.inside -= 1
+
+    async def _wait(self) -> None:
+        try:
+            await asyncio.wait_for(self._places.acquire(), self._seconds)
+        except asyncio.TimeoutError as error:
+            raise OverCapacity(headers={"Retry-After": "1"}) from error
 
 
 class Tally:

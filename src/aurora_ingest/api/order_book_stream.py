@@ -63,7 +63,7 @@ class OrderBookStream:
             engine: the database, for reading; one connection is used.
             registry: what the stream's figures are added to.
             verify_seconds: how often the graph is compared with the tables; 0 is never.
-            moved: is told each ledger that the database was found at, and None while there is nothing to show.
+            moved: is told the ledger whenever the graph has become another one, None when there is none any more.
         """
         self._engine = engine
         self._verify_seconds = verify_seconds
@@ -74,6 +74,7 @@ class OrderBookStream:
         self._standing: Standing | None = None
         self._verified = time.monotonic()
         self._hurry = threading.Event()
+        self._is_new = True
         self.failure: str | None = None
         self._ledger = Gauge("aurora_serve_order_book_ledger", "Ledger of the order book.", registry=registry)
         self._offers = Gauge("aurora_serve_order_book_offers", "Offers in the order book.", registry=registry)
@@ -136,7 +137,9 @@ class OrderBookStream:
             else:
                 self._come_to(connection, _Mark(standing.ledger, standing.ledger_hash, read_build_mark(connection)))
         self.failure = None
-        self._moved(self.ledger)
+        if self._is_new:
+            self._is_new = False
+            self._moved(self.ledger)
 
     def hurry(self) -> None:
         """Has the next look begin at once."""
@@ -199,6 +202,7 @@ class OrderBookStream:
                 self._graph = self._mark = None
                 return "changes"
             self._mark = mark
+        self._is_new = True
         self._moves.inc()
         self._tell(graph)
         return None
@@ -232,6 +236,7 @@ class OrderBookStream:
         self._put(fresh, mark)
 
     def _put(self, graph: OrderBookGraph | None, mark: _Mark | None) -> None:
+        self._is_new = self._is_new or graph is not None or self._graph is not None
         with self._lock.alone():
             self._graph, self._mark = graph, mark
         self._tell(graph)

@@ -82,7 +82,13 @@ def connect_reader(url: str, *, connections: int, statement_seconds: float) -> s
     else:
         milliseconds = max(int(statement_seconds * 1000), 1)
         settings = f"-c default_transaction_read_only=on -c statement_timeout={milliseconds}"
-        engine = sa.create_engine(address, pool_pre_ping=True, connect_args={"options": settings}, **pool)
+        engine = sa.create_engine(
+            address,
+            pool_pre_ping=True,
+            connect_args={"options": settings},
+            execution_options={"postgresql_readonly": True},  # else the driver begins READ WRITE after a first session
+            **pool,
+        )
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql("SELECT 1")

@@ -108,7 +108,9 @@ async def _answered(
             request.state.latest_ledger = graph.ledger
             if graph.kernel.offers + graph.kernel.pools == 0:
                 raise StillIngesting
-            left = max(end - time.monotonic(), 0.001)
+            left = end - time.monotonic()
+            if left <= 0:
+                raise Timeout
             limits = SearchLimits(max_hops=service.options.max_path_length, seconds=left)
             try:
                 return graph.ledger, [path.to_json() for path in search(graph, balances, limits)]
