@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Browser, expect, sync_playwright
 
 import closed_network
+from aurora_ingest.db.engine import connect
 from ui import followed_state
 from ui.browsing import PATIENCE, Service, launched, serving
 
@@ -23,12 +26,24 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-@pytest.fixture(scope="module")
-def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sa.Engine]:
-    """The small network, followed from ledger 64 to 80; tests that go on from there go on for all."""
-    engine = closed_network.state_at(f"sqlite:///{tmp_path_factory.mktemp('followed')}/state.db")
+@pytest.fixture(scope="session")
+def followed_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small network, followed from ledger 64 to 80, with the history of its order books."""
+    path = tmp_path_factory.mktemp("followed") / "state.db"
+    engine = closed_network.state_at(f"sqlite:///{path}")
     followed_state.follow(engine, range(64, 81))
+    followed_state.write_books(engine, 64, 80)
     followed_state.verified(engine, 71)
+    engine.dispose()
+    return path
+
+
+@pytest.fixture(scope="module")
+def followed(followed_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[sa.Engine]:
+    """A copy of it; tests that go on from there go on for all of their file."""
+    path = tmp_path_factory.mktemp("copy") / "state.db"
+    shutil.copy(followed_file, path)
+    engine = connect(f"sqlite:///{path}")
     yield engine
     engine.dispose()
 
@@ -41,6 +56,6 @@ def service(followed: sa.Engine, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture
 def alive(followed: sa.Engine) -> None:
-    """All nodes have been heard of just now."""
+    """No node falls silent while a test goes on, however slowly."""
     for name in followed_state.NODES:
-        followed_state.silence(followed, name, 0.0)
+        followed_state.silence(followed, name, -3600.0)

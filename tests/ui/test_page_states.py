@@ -54,11 +54,13 @@ def test_without_a_state_every_view_says_what_is_missing(browser: Browser, witho
         expect(page.locator("#ingestion-notice")).to_contain_text("0 units done")
 
 
+@pytest.mark.usefixtures("alive")
 def test_nodes_that_are_gone_are_told_and_so_is_a_wrong_state(
     browser: Browser, service: Service, followed: sa.Engine
 ) -> None:
     followed_state.silence(followed, "one", 600)
     nodes.note(followed, HOSTILE, 80, None)
+    followed_state.silence(followed, HOSTILE, -3600)
     try:
         with visiting(browser, service) as visit:
             page = visit.open()
@@ -114,11 +116,12 @@ def test_without_kept_books_the_history_says_so(browser: Browser, tmp_path_facto
 def test_all_views_over_postgres(browser: Browser, postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     engine = closed_network.state_at(postgres_url)
     followed_state.follow(engine, range(64, 67))
+    followed_state.write_books(engine, 64, 66)
     with serving(postgres_url, tmp_path_factory.mktemp("postgres")) as running, visiting(browser, running) as visit:
         page = visit.open()
         expect(page.locator("#hero-ledger")).to_have_text("66")
         expect(page.locator("#rate-chart .ray")).to_have_count(2)
-        page = visit.open("#/order-book")
+        page = visit.open(f"#/order-book?{followed_state.kept_pair(engine)}")
         expect(page.locator("#book-when")).to_have_text("at ledger 66")
         expect(page.locator("#history")).to_be_visible()
         page = visit.open(f"#/paths?kind=send&source=native&destination={page_asset(engine)}&amount=1")

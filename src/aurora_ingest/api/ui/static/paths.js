@@ -136,23 +136,16 @@ function tell() {
   say(byId("paths-when"), `exact at ledger ${grouped(ledger)}`);
   show(byId("paths-again"), false);
   show(byId("paths-result"));
-  const list = byId("ways");
-  if (none) {
-    list.replaceChildren();
-    nothing(question);
-  } else {
-    list.replaceChildren(...paths.map((path, at) => way(path, paths[0], question.kind, at)));
-  }
+  show(byId("paths-none"), none);
+  if (none) tellNothing(question);
+  byId("ways").replaceChildren(...paths.map((path, at) => way(path, paths[0], question.kind, at)));
   announce(`${words} at ledger ${ledger}`);
 }
 
-function nothing(question) {
-  const notice = byId("paths-notice");
-  show(notice);
-  set(notice, { "data-tone": "quiet" });
-  put(notice, element("strong", {}, `Nobody exchanges ${question.amount} ${assetCode(question.kind === "send" ? question.source : question.destination)} that way.`), " ",
-    "No chain of at most five offers and pools leads from ", assetLabel(question.source), " to ", assetLabel(question.destination),
-    ", or the offers on it do not suffice. A smaller amount may go through.");
+function tellNothing({ kind: fixed, source, destination, amount }) {
+  const side = fixed === "send" ? source : destination;
+  put(byId("paths-none"), `Nobody exchanges ${amount} ${assetCode(side)} that way: no chain of at most five offers and pools leads from `,
+    assetLabel(source), " to ", assetLabel(destination), ", or what stands on it does not suffice. A smaller amount may go through.");
 }
 
 /** A book that has moved on may give another answer; what people read is not taken from under their eyes. */
