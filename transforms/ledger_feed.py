@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
 from types import TracebackType
 from typing import Final
 
-from aurora_ingest.errors import StateError
+from aurora_ingest.errors import BackendError, StateError
 from aurora_ingest.ledger_backend.backend import LedgerBackend, RawLedger
 
 AHEAD_BYTES: Final = 64 << 20
 """Bytes of ledgers that are read ahead."""
+TELL_AFTER: Final = 30.0
+"""Seconds of silence of a source after which that is told; later after twice the time each."""
+_LOG = logging.getLogger(__name__)
 
 
 class LedgerFeed:
@@ -39,6 +43,8 @@ class LedgerFeed:
         self._ended = False
         self._generation = 0
         self._thread: threading.Thread | None = None
+        self._silent_since = time.monotonic()
+        self._told = 0
 
     def __enter__(self) -> LedgerFeed:  # noqa: PYI034 - typing has Self only from Python 3.11 on
         return self
@@ -80,9 +86,12 @@ class LedgerFeed:
                 self._raise_fault()
                 left = until - time.monotonic()
                 if left <= 0 or self._ended:
-                    return False
+                    break
                 self._condition.wait(left)
-            return True
+            is_there = bool(self._waiting)
+        if not is_there:
+            self._tell_silence(first)
+        return is_there
 
     def take(self, first: int, most: int, most_bytes: int) -> list[RawLedger]:
         """Gives the ledgers that are there, without waiting.
@@ -109,7 +118,9 @@ class LedgerFeed:
                     break
                 taken.append(raw)
                 size += len(raw.data)
-            return taken
+        if not taken:
+            self._tell_silence(first)
+        return taken
 
     def close(self) -> None:
         """Stops reading."""
@@ -140,6 +151,21 @@ class LedgerFeed:
             target=self._read, args=(first, self._generation), name="ledger-feed", daemon=True
         )
         self._thread.start()
+
+    def _tell_silence(self, first: int) -> None:
+        """Says now and then that a source has nothing to give, and what it has: it may be behind, or begin again."""
+        seconds = time.monotonic() - self._silent_since
+        if seconds < TELL_AFTER * 2**self._told or self._ended:
+            return
+        self._told += 1
+        try:
+            there = self._backend.available()
+        except BackendError as error:
+            held = str(error)
+        else:
+            held = "not known" if there is None else f"ledgers {there}"
+        facts = {"ledger": first, "source": self._backend.describe(), "it_has": held, "seconds": round(seconds)}
+        _LOG.warning("Source has not given the next ledger yet", extra=facts)
 
     def _raise_fault(self) -> None:
         if self._fault is not None:
@@ -176,6 +202,7 @@ class LedgerFeed:
             self._waiting.append(raw)
             self._bytes += len(raw.data)
             self._next = raw.sequence + 1
+            self._silent_since, self._told = time.monotonic(), 0
             self._condition.notify_all()
             return True
 
