@@ -11,27 +11,29 @@ _ANY_PLACE = -1
 
 
 class FlinkTicks(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
-    """Ticks from Flink's own source: unbounded, no watermark, each -1.
+    """Ticks from Flink's own source: unbounded, no watermark; each says where a reader without a place begins.
 
     A source of Beam's, as PeriodicImpulse, is a splittable DoFn that keeps a little more state at every poll of Flink's
     (6 to 10 kB), for ever; Flink's own source keeps none. Each parallel instance of it ticks, so a job of following has
     parallelism 1.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, first: int = _ANY_PLACE) -> None:
         """Keep the pace.
 
         Args:
             seconds: time between two ticks, at least a millisecond.
+            first: ledger after which a reader begins that has no place yet; the cursor if not given.
         """
         super().__init__()
         self._milliseconds = max(round(seconds * 1000), 1)
+        self._first = first
 
     def expand(self, start: beam.pvalue.PBegin) -> beam.PCollection[int]:
         """Wire the source."""
         source = FlinkStreamingImpulseSource()
         source.config = {"interval_ms": self._milliseconds}  # its setter writes into a dict that all instances share
-        return start | "Source" >> source | "Tick" >> beam.Map(_tick).with_output_types(int)
+        return start | "Source" >> source | "Tick" >> beam.Map(_tick, self._first).with_output_types(int)
 
 
 class PeriodicTicks(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
@@ -49,8 +51,8 @@ class PeriodicTicks(beam.PTransform):  # type: ignore[misc]  # Beam is untyped
     def expand(self, start: beam.pvalue.PBegin) -> beam.PCollection[int]:
         """Wire the source."""
         source = PeriodicImpulse(fire_interval=self._seconds, apply_windowing=False)
-        return start | "Source" >> source | "Tick" >> beam.Map(_tick).with_output_types(int)
+        return start | "Source" >> source | "Tick" >> beam.Map(_tick, _ANY_PLACE).with_output_types(int)
 
 
-def _tick(_: object) -> int:
-    return _ANY_PLACE
+def _tick(_: object, value: int) -> int:
+    return value

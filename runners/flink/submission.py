@@ -15,14 +15,15 @@ from aurora_ingest.runners.flink import cluster
 from aurora_ingest.runners.flink.settings import default_flink_dir
 from aurora_ingest.runners.wheel import packed_wheel
 
-BATCH_RETRIES = 3
-"""How often a batch is begun again after a failure: a lost process is mended by one, a bad record by none."""
-
-_STREAMING = ("--streaming", "--checkpointing_interval=2000", "--max_bundle_time_mills=100")
-_WORKERS_KEPT_MS = 10_000
+_STREAMING = (
+    "--streaming",
+    "--checkpointing_interval=2000",
+    "--max_bundle_time_mills=100",
+    # Else what a bundle has put out waits in the savepoint of a job that is stopped, and its last steps never see it.
+    "--finish_bundle_before_checkpointing",
+)
+_BATCH = ("--environment_cache_millis=1000",)
 """A stage that follows soon after another one finds its Python workers; without it each stage starts new ones."""
-
-_BATCH = (f"--number_of_execution_retries={BATCH_RETRIES}", "--execution_retry_delay=500")
 
 
 class FlinkJobOptions(PipelineOptions):  # type: ignore[misc]  # Beam is untyped
@@ -34,6 +35,7 @@ class FlinkJobOptions(PipelineOptions):  # type: ignore[misc]  # Beam is untyped
             parser.add_argument(f"--{name}", type=int)
         parser.add_argument("--number_of_execution_retries", type=int)
         parser.add_argument("--savepoint_path")
+        parser.add_argument("--finish_bundle_before_checkpointing", action="store_true", default=None)
         parser.add_argument("--execution_mode_for_batch")
 
 
@@ -70,7 +72,6 @@ def flink_flags(
     """
     folder = flink_dir or default_flink_dir()
     flags = ["--runner=PortableRunner", *(_STREAMING if streaming else _BATCH)]
-    flags.append(f"--environment_cache_millis={_WORKERS_KEPT_MS}")
     # Beam would stage a list of everything that is installed here, which takes it a second.
     flags.append("--experiments=disable_logging_submission_environment")
     if job_endpoint is None:

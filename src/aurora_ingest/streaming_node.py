@@ -20,7 +20,7 @@ from aurora_ingest.errors import (
     RunnerError,
     UsageError,
 )
-from aurora_ingest.pipelines.follow import build_follow
+from aurora_ingest.pipelines.follow import build_follow, place_to_go_on
 from aurora_ingest.runners import launch
 from aurora_ingest.runners.flink import streaming
 from aurora_ingest.runners.flink.rest import FlinkRest
@@ -129,7 +129,8 @@ class StreamingNode(System):
         watched_from = time.time()
         if not self._flink_answers():
             return SystemState.STOP
-        job = self._job = self._found_or_sent()
+        _, first = place_to_go_on(database, self._plan, self.counts.position, failed=False)
+        job = self._job = self._found_or_sent(first)
         if self.is_detached:
             return SystemState.STOP
         answered = asked = time.monotonic()
@@ -172,8 +173,12 @@ class StreamingNode(System):
                 self._stop.wait(self._options.poll_interval)
         return not self._stop.is_set()
 
-    def _found_or_sent(self) -> StreamingJob:
-        """The node's job: one that runs already, else a new one."""
+    def _found_or_sent(self, first: int) -> StreamingJob:
+        """The node's job: one that runs already, else a new one.
+
+        Args:
+            first: ledger that a new one begins after if it takes up no state.
+        """
         for job in self._running():
             if job.name == self._name:
                 _LOG.info("Job runs already", extra={"job": job.job_id, "node": self._plan.node})
@@ -188,7 +193,7 @@ class StreamingNode(System):
             flags.append(f"--savepoint_path={savepoint}")
         seconds = self._options.poll_interval
         job = streaming.submit(
-            lambda pipeline: build_follow(pipeline, self._plan, FlinkTicks(seconds)),
+            lambda pipeline: build_follow(pipeline, self._plan, FlinkTicks(seconds, first)),
             self._how.engine(tuple(flags)),
             self._how.rest,
             self._name,

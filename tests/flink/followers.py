@@ -25,6 +25,7 @@ from aurora_ingest.transforms.processors import HISTORY_TABLES
 from following.nodes import cursor_of, until
 
 POLL: Final = 0.1
+DEPTH: Final = 5
 LAST: Final = 100
 """Last ledger of the small network."""
 
@@ -32,7 +33,8 @@ LAST: Final = 100
 def plan_of(source: Path, db_url: str, node: str = "one", **changes: Any) -> FollowPlan:
     """What a node of a test follows."""
     backend = open_backend(str(source), closed_network.NETWORK, options=BackendOptions(poll_interval=POLL))
-    return FollowPlan(closed_network.NETWORK, backend, db_url, node, **{"history_tables": HISTORY_TABLES, **changes})
+    usual = {"history_tables": HISTORY_TABLES, "order_book_depth": DEPTH}
+    return FollowPlan(closed_network.NETWORK, backend, db_url, node, **{**usual, **changes})
 
 
 def engine_of(cluster: Cluster, *more: str) -> Callable[[tuple[str, ...]], launch.Engine]:

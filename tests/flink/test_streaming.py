@@ -24,7 +24,7 @@ from aurora_ingest.runners.flink.cluster import Cluster
 from aurora_ingest.runners.flink.streaming import JobName
 from aurora_ingest.runners.ticks import FlinkTicks
 from aurora_ingest.transforms.processors import HISTORY_TABLES
-from flink.followers import LAST, cancel_all, checkpoint_sizes, engine_of, follow_here, following, looks, plan_of
+from flink.followers import DEPTH, LAST, cancel_all, checkpoint_sizes, engine_of, follow_here, following, looks, plan_of
 from flink.followers import task_manager_of as manager_of
 from following.nodes import GrowingSource, commits_of, cursor_of, differences, dump, until
 
@@ -58,6 +58,14 @@ def _nodes(url: str) -> list[str]:
         return [row[0] for row in connection.execute("SELECT node FROM ingest_nodes")]
 
 
+def _books(url: str) -> int:
+    """How many ledgers have their order books written."""
+    query = "SELECT count(*) FROM ingest_ledger_counts WHERE table_name = 'order_book_levels'"
+    with psycopg.connect(url) as connection:
+        row = connection.execute(query).fetchone()
+    return 0 if row is None else int(row[0])
+
+
 def _once(url: str) -> bool:
     return list(commits_of(url)) == list(range(closed_network.CHECKPOINT + 1, LAST + 1))
 
@@ -86,7 +94,8 @@ def test_a_savepoint_is_gone_on_from(
     # The command leaves the job to itself, and another command stops it.
     here = ["--flink-dir", str(flink_cluster.folder), "--node", "one", "--log-level", "error"]
     words = ["--network", "standalone", "--checkpoint-frequency", "8", "--ledgers", str(source.path)]
-    words += ["--history-tables", ",".join(HISTORY_TABLES), "--db-url", db_url, "--poll-interval", "0.1"]
+    words += ["--history-tables", ",".join(HISTORY_TABLES), "--order-book-depth", str(DEPTH)]
+    words += ["--db-url", db_url, "--poll-interval", "0.1"]
     capsys.readouterr()
     assert cli.run(["follow", "--engine", "flink", *here, *words, "--detach", "--savepoint", first]) == 0
     job_id = capsys.readouterr().out.strip()
@@ -170,6 +179,7 @@ def test_two_jobs_by_accident_are_harmless(
             until(lambda: cursor_of(db_url) == LAST, "the last ledger")
         until(lambda: all(job.figures().get("last_ledger_committed") == LAST for job in jobs), "both to pass all on")
         assert sum(job.figures().get("ledgers_followed", 0.0) for job in jobs) > 0
+        until(lambda: _books(db_url) == LAST - closed_network.CHECKPOINT, "the order books of all ledgers")
     finally:
         cancel_all(flink_cluster)
     assert differences(dump(db_url), expected) == {}
