@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import statistics
 import subprocess
 import tempfile
@@ -11,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +200,14 @@ def machine() -> dict[str, str]:
         except (OSError, subprocess.CalledProcessError, IndexError):
             return "not found"
 
+    def version(name: str) -> str:
+        if name == "python":
+            return platform.python_version()
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            return "not found"
+
     facts = dict(line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line)
     names = {key.strip(): value.strip() for key, value in facts.items()}
     memory = int(Path("/proc/meminfo").read_text().split()[1]) // (1 << 20)
@@ -208,6 +218,7 @@ def machine() -> dict[str, str]:
         "memory": f"{memory} GiB",
         "load": " ".join(f"{load:.1f}" for load in os.getloadavg()),
         "kernel": " ".join(os.uname()[i] for i in (0, 2)),
+        **{name: version(name) for name in ("python", "apache-beam", "pyarrow", "sqlalchemy", "psycopg")},
         "rustc": said("rustc", "--version"),
         "go": said("go", "version"),
         "commit": said("git", "describe", "--always", "--dirty"),

@@ -20,6 +20,8 @@ import bench_memory
 import bench_order_books
 import bench_paths
 import bench_postgres
+import bench_scale
+import bench_serve
 import bench_soak
 import inputs
 from measure import CALL, machine
@@ -34,9 +36,11 @@ SUITES: dict[str, Callable[[int, int], Suite]] = {
         bench_postgres,
         bench_history,
         bench_memory,
+        bench_scale,
         bench_paths,
         bench_order_books,
         bench_follow,
+        bench_serve,
         bench_soak,
     )
 }

@@ -12,7 +12,7 @@ from aurora_ingest.db import builds
 from aurora_ingest.db.engine import connect
 from aurora_ingest.errors import UsageError
 from aurora_ingest.history_archive.archive import HistoryArchive
-from aurora_ingest.object_store.store import is_remote, joined
+from aurora_ingest.object_store.store import is_remote, joined, require_store
 from aurora_ingest.pipelines.options import BuildStateOptions
 from aurora_ingest.transforms.build_plan import DEFAULT_MEMORY, SplitRule, StateBuildPlan
 from aurora_ingest.transforms.extract_receipts import ExtractReceipts, ReportState
@@ -45,6 +45,8 @@ def plan_state_build(options: BuildStateOptions, memory: int = DEFAULT_MEMORY) -
     if options.db_url is None and options.parquet_dir is None:
         message = "a state build needs a target: give --db-url, --parquet or both"
         raise UsageError(message)
+    require_store(options.parquet_dir, "--parquet")
+    require_store(options.work_dir, "--work-dir")
     split = SplitRule.for_memory(memory)
     unknown = sorted(set(options.tables or ()) - set(TABLES))
     if unknown:

@@ -20,6 +20,7 @@ from aurora_ingest.ledger_backend.backend import LedgerBackend, readable_range
 from aurora_ingest.ledger_backend.detect import open_backend
 from aurora_ingest.ledger_backend.meta_stream import MetaStream
 from aurora_ingest.network import Network
+from aurora_ingest.object_store.store import require_store
 from aurora_ingest.pipelines.options import ReingestOptions
 from aurora_ingest.transforms.chunk_slices import close_writers
 from aurora_ingest.transforms.extract_chunk_receipts import ChunkReceipt, ExtractChunkReceipts, PublishHistoryManifest
@@ -115,6 +116,7 @@ def plan_reingest(options: ReingestOptions) -> ReingestPlan:
     if options.db_url is None and options.parquet_dir is None:
         message = "a reingest needs a target: give --db-url, --parquet or both"
         raise UsageError(message)
+    require_store(options.parquet_dir, "--parquet")
     if not 1 <= options.chunk_ledgers <= MAX_CHUNK_LEDGERS:
         message = f"chunks of {options.chunk_ledgers} ledgers: expected 1 to {MAX_CHUNK_LEDGERS}"
         raise UsageError(message)

@@ -15,6 +15,7 @@ from aurora_ingest.ledger.checkpoint import checkpoint_containing
 from aurora_ingest.ledger.ledger_range import LedgerRange
 from aurora_ingest.ledger_backend.archive_files import ArchiveFiles
 from aurora_ingest.ledger_backend.backend import FIRST_CLOSED_LEDGER, BackendOptions, LedgerBackend, readable_range
+from aurora_ingest.object_store.store import require_store
 from aurora_ingest.pipelines.options import VerifyOptions
 from aurora_ingest.transforms.verify import VerifyLedgers
 from aurora_ingest.transforms.verify_pairs import CompareStates
@@ -38,6 +39,8 @@ def plan_verification(options: VerifyOptions) -> VerifyPlan:
         BackendError: the source of the ledgers is not what it should be.
     """
     network = options.network
+    require_store(options.parquet_dir, "--parquet")
+    require_store(options.work_dir, "--work-dir")
     urls = options.archive_urls or (network.archive_urls if options.ledgers_url is None else ())
     backend = _backend(options, urls)
     if isinstance(backend, ArchiveFiles) and not urls and options.ledgers_url is not None:

@@ -104,7 +104,7 @@ def choose_engine(
                 raise UsageError(f"--engine {choice.name} and a --runner after -- name two engines: give one of them")
             return _chosen(flags, choice, streaming=streaming)
     options = PipelineOptions(flags=list(flags))
-    unknown = _unknown_flags(options, flags)
+    unknown = unknown_flags(options, flags)
     runner = options.view_as(StandardOptions).runner
     if local.is_local(runner):
         if unknown:
@@ -130,8 +130,14 @@ def _chosen(flags: Sequence[str], choice: EngineChoice, *, streaming: bool) -> E
             streaming=streaming,
         )
         return Engine(FLINK, distributed=True, options=PipelineOptions(flags=list(flags)))
-    # Dataflow's flags are Beam's own.
-    return Engine(DATAFLOW, distributed=True, options=PipelineOptions(flags=["--runner=DataflowRunner", *flags]))
+    from aurora_ingest.runners.dataflow import dataflow_options
+
+    if choice.job_endpoint is not None or choice.parallelism is not None or choice.flink_dir is not None:
+        raise UsageError(
+            "--job-endpoint, --parallelism and --flink-dir are for --engine flink; Dataflow takes --max_num_workers "
+            "after --"
+        )
+    return Engine(DATAFLOW, distributed=True, options=dataflow_options(flags, streaming=streaming))
 
 
 def worker_flags(engine: Engine, workers: int, flags: Sequence[str]) -> tuple[str, ...]:
@@ -146,7 +152,13 @@ def worker_flags(engine: Engine, workers: int, flags: Sequence[str]) -> tuple[st
 
 
 def steps(graph: Callable[[beam.Pipeline], object], engine: Engine) -> list[str]:
-    """Builds `graph` without running it and returns the names of its outermost steps, in the order of the graph."""
+    """Builds `graph` without running it and returns the names of its outermost steps, in the order of the graph.
+
+    For Dataflow it is translated as well, offline.
+
+    Raises:
+        UsageError: the graph has what Dataflow does not support.
+    """
 
     class Outermost(beam.pipeline.PipelineVisitor):  # type: ignore[misc]  # Beam is untyped
         def __init__(self) -> None:
@@ -162,7 +174,13 @@ def steps(graph: Callable[[beam.Pipeline], object], engine: Engine) -> list[str]
             if node.full_label:
                 self.names.setdefault(node.full_label.partition("/")[0])
 
-    pipeline = beam.Pipeline(options=engine.options)
+    options = engine.options
+    if engine.name == DATAFLOW:
+        from aurora_ingest.runners import dataflow
+
+        dataflow.translated(graph, options)
+        options = PipelineOptions([f"--runner={local.FN_API_RUNNER}"])
+    pipeline = beam.Pipeline(options=options)
     graph(pipeline)
     visitor = Outermost()
     pipeline.visit(visitor)
@@ -176,6 +194,11 @@ def run(graph: Callable[[beam.Pipeline], object], engine: Engine) -> None:
         AuroraError: the error that a worker raised on purpose, as it was raised.
         RunnerError: anything else that kept the engine from finishing; the engine's own error is chained.
     """
+    if engine.name == DATAFLOW:
+        from aurora_ingest.runners import dataflow
+
+        dataflow.run(graph, engine)
+        return
     pipeline = beam.Pipeline(options=engine.options)
     graph(pipeline)
     run_pipeline(pipeline, engine)
@@ -204,7 +227,7 @@ def run_pipeline(pipeline: beam.Pipeline, engine: Engine) -> None:
         )
 
 
-def _unknown_flags(options: PipelineOptions, flags: Sequence[str]) -> list[str]:
+def unknown_flags(options: PipelineOptions, flags: Sequence[str]) -> list[str]:
     """Returns the flags that no options class of Beam declares."""
     unknown: list[str] = []
 

@@ -64,7 +64,7 @@ def _checkpoint(_ctx: click.Context, _param: click.Parameter, value: str) -> int
     envvar="AURORA_PARQUET",
     metavar="DIR",
     show_envvar=True,
-    help="Folder of the Parquet datasets; each table has its own folder there.",
+    help="Folder of the Parquet datasets, or gs:// or s3:// address; each table has its own folder there.",
 )
 @tables_option
 @click.option(
@@ -141,10 +141,19 @@ def build_state_command(
         raise UsageError("a state build needs a target: give --db-url, --parquet or both")
     from aurora_ingest.pipelines import build_state
     from aurora_ingest.pipelines.options import BuildStateOptions
-    from aurora_ingest.runners import launch
+    from aurora_ingest.runners import dataflow, launch
 
     engine = launch.choose_engine(ctx.meta.get(BeamCommand.FLAGS, ()), choice, db_url=db_url)
     _check_engine(engine, db_url, rest["work_dir"])
+    if engine.name == launch.DATAFLOW:
+        dataflow.refuse_local_places(
+            {
+                "--parquet": [rest["parquet_dir"]],
+                "--work-dir": [rest["work_dir"]],
+                "--db-url": [db_url],
+                "--history-archive-url": urls,
+            }
+        )
     plan = build_state.plan_state_build(
         BuildStateOptions(
             network=network,
@@ -220,6 +229,10 @@ def _print_summary(plan: StateBuildPlan, rows: dict[str, int] | None, *, as_json
         }
         click.echo(json.dumps(summary))
         return
+    title = f"State at ledger {plan.checkpoint}"
+    if not rows:
+        click.echo(title)
+        return
     from aurora_ingest.cli.output import print_rows
 
-    print_rows(f"State at ledger {plan.checkpoint}", rows or {})
+    print_rows(title, rows)

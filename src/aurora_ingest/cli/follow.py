@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aurora_ingest.cli.follow_on_dataflow import follow_on_dataflow
 from aurora_ingest.cli.follow_on_flink import (
     JobFlags,
     collect_job,
@@ -187,6 +188,7 @@ def follow_command(
 
     job.require_flink(choice)
     on_flink = choice.name == launch.FLINK
+    on_engine = on_flink or choice.name == launch.DATAFLOW
     network = network_of(network_name, network_passphrase, checkpoint_frequency)
     plan = FollowPlan(
         network=network,
@@ -195,12 +197,15 @@ def follow_command(
         node=node or (default_node() if on_flink else node_name()),
         history_tables=_tables(history_tables),
         deadline_seconds=deadline,
-        patience_seconds=0.0 if on_flink else poll_interval + 1,
+        patience_seconds=0.0 if on_engine else poll_interval + 1,
         until=until,
-        tick_seconds=poll_interval if on_flink else None,
+        tick_seconds=poll_interval if on_engine else None,
         order_book_depth=order_book_depth,
         keep_going=on_bad_record == "quarantine",
     )
+    if choice.name == launch.DATAFLOW and not dry_run:
+        follow_on_dataflow(plan, ledgers_url, ctx.meta.get(BeamCommand.FLAGS, ()), choice)
+        return
     urls = archive_urls or network.archive_urls
     build = BuildStateOptions(network=network, archive_urls=urls, db_url=db_url, cache_dir=cache_dir, work_dir=work_dir)
     options = SystemOptions(plan, urls, build, poll_interval, takeover_after, verify_every)

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     envvar="AURORA_PARQUET",
     metavar="DIR",
     show_envvar=True,
-    help="Folder of the Parquet dataset.",
+    help="Folder of the Parquet dataset, or gs:// or s3:// address.",
 )
 @tables_option
 @json_option

@@ -50,7 +50,7 @@ _KEEP_FREED_MS = 200
     envvar="AURORA_PARQUET",
     metavar="DIR",
     show_envvar=True,
-    help="Folder of the Parquet dataset; each table has its own folder there.",
+    help="Folder of the Parquet dataset, or gs:// or s3:// address; each table has its own folder there.",
 )
 @tables_option
 @chunk_workers_option
@@ -111,7 +111,7 @@ def reingest_range_command(
     from aurora_ingest.ledger.ledger_range import LedgerRange
     from aurora_ingest.pipelines import reingest_range
     from aurora_ingest.pipelines.options import ReingestOptions
-    from aurora_ingest.runners import launch
+    from aurora_ingest.runners import dataflow, launch
 
     network = network_of(network_name, network_passphrase, checkpoint_frequency)
     flags = ctx.meta.get(BeamCommand.FLAGS, ())
@@ -127,6 +127,10 @@ def reingest_range_command(
         raise UsageError(
             f"{engine.name} has workers in other processes and SQLite has one writer: "
             "give a postgresql:// URL, or leave the runner out"
+        )
+    if engine.name == launch.DATAFLOW:
+        dataflow.refuse_local_places(
+            {"--parquet": [options.parquet_dir], "--ledgers": [options.ledgers_url], "--db-url": [options.db_url]}
         )
     plan = reingest_range.plan_reingest(options)
     if not engine.distributed:

@@ -128,7 +128,7 @@ def cache_options(function: _Function) -> _Function:
             envvar="AURORA_WORK_DIR",
             metavar="DIR",
             show_envvar=True,
-            help="Folder for intermediate files; on an engine a place that all workers share.",
+            help="Folder or gs:// or s3:// address for intermediate files; on an engine one that all workers reach.",
         ),
         click.option(
             "--bucket-cache",

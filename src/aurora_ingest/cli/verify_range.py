@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     envvar="AURORA_PARQUET",
     metavar="DIR",
     show_envvar=True,
-    help="Folder in which the verdicts are kept as Parquet; those of an earlier run are replaced.",
+    help="Folder, or gs:// or s3:// address, of the verdicts as Parquet; those of an earlier run are replaced.",
 )
 @click.option(
     "--format",
