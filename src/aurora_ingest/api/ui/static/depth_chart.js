@@ -7,7 +7,7 @@ import { count } from "./wording.js";
 
 const TOP = 26;
 const BOTTOM = 26;
-const LEFT = 48;
+const LEFT = 56;
 /** Prices further than this from the middle would squeeze all others together. */
 const REACH = 3;
 

@@ -5,9 +5,9 @@ import { byId, drawn, set } from "./dom.js";
 import { price } from "./exact.js";
 import { count } from "./wording.js";
 
-const TOP = 10;
+const TOP = 24;
 const BOTTOM = 26;
-const LEFT = 48;
+const LEFT = 56;
 
 let books = [];
 let chosen = null;
@@ -19,12 +19,16 @@ const grid = drawn("g", {});
 const marks = drawn("g", {});
 const band = drawn("path", { class: "band" });
 const lines = { bids: drawn("path", { class: "edge bids" }), asks: drawn("path", { class: "edge asks" }) };
+const names = {
+  bids: drawn("text", { class: "side-name bids", "text-anchor": "end" }, "Best bid"),
+  asks: drawn("text", { class: "side-name asks", "text-anchor": "end" }, "Best ask"),
+};
 const marker = drawn("line", { class: "marker" });
 
 const chart = picture(byId("history-chart"), (width) => (width < 500 ? 150 : 180), draw);
 // The slider below is what the keyboard moves; a second way to the same would only be one more stop.
 chart.svg.removeAttribute("tabindex");
-chart.svg.append(grid, marks, band, lines.bids, lines.asks, marker);
+chart.svg.append(grid, marks, band, lines.bids, lines.asks, names.bids, names.asks, marker);
 chart.svg.addEventListener("pointerdown", follow);
 chart.svg.addEventListener("pointermove", (event) => { if (event.buttons > 0) follow(event); });
 
@@ -56,7 +60,7 @@ function draw(svg, width, height) {
   const sorted = [...bests].sort((a, b) => a - b);
   const middle = sorted[Math.floor(sorted.length / 2)] ?? 1;
   const seen = sorted.filter((each) => each >= middle / 3 && each <= middle * 3);
-  const air = Math.max(((seen.at(-1) ?? 1) - (seen[0] ?? 0)) * 0.12, middle * 0.002);
+  const air = Math.max(((seen.at(-1) ?? 1) - (seen[0] ?? 0)) * 0.25, middle * 0.002);
   const [low, high] = [(seen[0] ?? 0) - air, (seen.at(-1) ?? 1) + air];
   const [first, last] = [books[0].ledger, Math.max(end, books.at(-1).ledger)];
   xOf = first === last ? () => (LEFT + width) / 2 : scale([first, last], [LEFT + 6, width - 6]);
@@ -69,6 +73,10 @@ function draw(svg, width, height) {
     x1: xOf(value), x2: xOf(value), y1: ground, y2: ground + 4, x: xOf(value), y: ground + 18, anchor: "middle", text: String(value),
   })));
   for (const side of ["bids", "asks"]) set(lines[side], { d: stairs(side, held) });
+  for (const [side, offset] of [["bids", 17], ["asks", -7]]) {
+    const best = books.at(-1).sides[side][0];
+    set(names[side], { visibility: best ? "visible" : "hidden", x: width - 8, y: best ? held(best.price) + offset : 0 });
+  }
   set(band, { d: between(held) });
   const at = chosen === null ? 0 : xOf(books[chosen].ledger);
   set(marker, { visibility: chosen === null ? "hidden" : "visible", x1: at, x2: at, y1: TOP - 4, y2: ground });
