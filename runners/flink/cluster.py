@@ -26,8 +26,11 @@ from aurora_ingest.runners.flink.processes import Process
 from aurora_ingest.runners.flink.rest import FlinkRest
 from aurora_ingest.runners.flink.settings import (
     ADDRESS,
+    BATCHES,
+    CLUSTER,
     JAVA_FLAGS,
     LOG4J,
+    STREAMS,
     ClusterSettings,
     flink_conf,
     free_port,
@@ -226,7 +229,7 @@ def _commands(folder: Path, settings: ClusterSettings, jars: Jars) -> dict[str, 
         *java(*memory),
         jars_module.JOB_SERVER,
         f"--flink-master={'[local]' if settings.embedded else f'{ADDRESS}:{settings.rest_port}'}",
-        f"--flink-conf-dir={folder / 'conf-of-jobs'}",
+        f"--flink-conf-dir={conf}",
         f"--job-host={ADDRESS}",
         f"--job-port={settings.job_port}",
         f"--artifact-port={settings.artifact_port}",
@@ -243,10 +246,12 @@ def _commands(folder: Path, settings: ClusterSettings, jars: Jars) -> dict[str, 
 def _prepare(folder: Path, settings: ClusterSettings) -> None:
     """Writes configuration and programs."""
     shutil.rmtree(folder / "tmp", ignore_errors=True)
-    for name in ("conf", "conf-of-jobs", "logs", "bin", "tmp", "artifacts"):
+    for name in ("conf", "logs", "bin", "tmp", "artifacts"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    (folder / "conf" / "flink-conf.yaml").write_text(flink_conf(settings, folder, client=False))
-    (folder / "conf-of-jobs" / "flink-conf.yaml").write_text(flink_conf(settings, folder, client=True))
+    (folder / "conf" / "flink-conf.yaml").write_text(flink_conf(settings, folder, CLUSTER))
+    for kind in (BATCHES, STREAMS):
+        (folder / "conf" / kind).mkdir(exist_ok=True)
+        (folder / "conf" / kind / "flink-conf.yaml").write_text(flink_conf(settings, folder, kind))
     (folder / "conf" / "log4j.properties").write_text(LOG4J)
     program = folder / "bin" / "boot.py"
     shutil.copy(Path(__file__).parent / "boot.py", program)

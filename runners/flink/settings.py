@@ -30,6 +30,14 @@ JAVA_FLAGS = (
 )
 """What Flink 1.16 reaches for inside Java 17."""
 
+CLUSTER, BATCHES, STREAMS = "cluster", "batches", "streams"
+
+BATCH_RETRIES = 3
+"""How often a batch is begun again after a failure: a lost process is mended by one, a bad record by none."""
+
+BATCH_DELAY_SECONDS = 3
+"""Longer than workers are kept between stages: a new attempt must not find the one that was killed."""
+
 _FOR_EVER = 2**31 - 1
 
 
@@ -104,17 +112,18 @@ def free_port() -> int:
         return port
 
 
-def flink_conf(settings: ClusterSettings, folder: Path, *, client: bool) -> str:
+def flink_conf(settings: ClusterSettings, folder: Path, reader: str) -> str:
     """Returns the text of flink-conf.yaml.
 
     Flink's own scripts work out a task manager's memory from one number; without them every part has to be said.
-    A client, which is what a job server is, must not read what its jobs say themselves: it would take its own restart
-    strategy for theirs, and an embedded Flink would give every job as many tasks as there are slots.
+    A job server must not read all of it. What it reads overrules what a job says: a restart strategy, and, in an
+    embedded Flink, the slots, of which every job would take all. Only the restarts of a batch have to stand here,
+    because Beam's runner does not pass on those that a batch asks for.
 
     Args:
         settings: with their ports decided.
         folder: where checkpoints, savepoints and temporary files go.
-        client: for the job server instead of the job manager and the task managers.
+        reader: who reads it: `CLUSTER`, or the job server for `BATCHES` or for `STREAMS`.
     """
     keys: dict[str, object] = {
         "jobmanager.rpc.address": ADDRESS,
@@ -149,14 +158,19 @@ def flink_conf(settings: ClusterSettings, folder: Path, *, client: bool) -> str:
         "io.tmp.dirs": folder / "tmp",
         "web.tmpdir": folder / "tmp",
     }
-    if not client:
-        keys |= {
-            "taskmanager.numberOfTaskSlots": settings.slots,
-            "restart-strategy": "fixed-delay",
-            "restart-strategy.fixed-delay.attempts": _FOR_EVER,
-            "restart-strategy.fixed-delay.delay": "1 s",
-        }
+    if reader == CLUSTER:
+        keys |= {"taskmanager.numberOfTaskSlots": settings.slots, **_restarts(_FOR_EVER, 1)}
+    elif reader == BATCHES:
+        keys |= _restarts(BATCH_RETRIES, BATCH_DELAY_SECONDS)
     return "".join(f"{key}: {value}\n" for key, value in keys.items())
+
+
+def _restarts(attempts: int, seconds: int) -> dict[str, object]:
+    return {
+        "restart-strategy": "fixed-delay",
+        "restart-strategy.fixed-delay.attempts": attempts,
+        "restart-strategy.fixed-delay.delay": f"{seconds} s",
+    }
 
 
 def task_manager_memory(settings: ClusterSettings) -> tuple[str, ...]:

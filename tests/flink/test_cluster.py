@@ -15,7 +15,7 @@ from aurora_ingest.errors import ClusterError
 from aurora_ingest.runners.flink import cluster as flink
 from aurora_ingest.runners.flink import processes
 from aurora_ingest.runners.flink.cluster import Cluster
-from aurora_ingest.runners.flink.settings import ClusterSettings, flink_conf
+from aurora_ingest.runners.flink.settings import BATCHES, CLUSTER, STREAMS, ClusterSettings, flink_conf
 from flink_batches import carried_out, command
 
 _ANY = ("--rest-port", "0", "--job-port", "0", "--artifact-port", "0", "--rpc-port", "0")
@@ -93,10 +93,13 @@ def test_children_end_with_the_process_that_started_them(tmp_path: Path, wait_fo
 
 
 def test_jobs_decide_what_a_cluster_would_take_from_them(tmp_path: Path) -> None:
-    for_jobs, for_cluster = (flink_conf(ClusterSettings(), tmp_path, client=client) for client in (True, False))
-    for key in ("restart-strategy", "taskmanager.numberOfTaskSlots"):
-        assert key in for_cluster
-        assert key not in for_jobs
+    batches, streams, cluster = (
+        flink_conf(ClusterSettings(), tmp_path, reader) for reader in (BATCHES, STREAMS, CLUSTER)
+    )
+    assert "taskmanager.numberOfTaskSlots" in cluster
+    assert "taskmanager.numberOfTaskSlots" not in batches + streams
+    assert "restart-strategy.fixed-delay.attempts: 3\n" in batches
+    assert "restart-strategy" not in streams
 
 
 def test_a_cluster_that_lacks_a_process_says_which_it_has(tmp_path: Path) -> None:

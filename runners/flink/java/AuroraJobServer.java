@@ -6,6 +6,7 @@ import org.apache.beam.runners.flink.FlinkJobInvoker;
 import org.apache.beam.runners.flink.FlinkJobServerDriver.FlinkServerConfiguration;
 import org.apache.beam.runners.flink.FlinkPipelineOptions;
 import org.apache.beam.runners.flink.FlinkPipelineRunner;
+import org.apache.beam.runners.fnexecution.translation.PipelineTranslatorUtils;
 import org.apache.beam.runners.jobsubmission.JobInvocation;
 import org.apache.beam.runners.jobsubmission.JobServerDriver;
 import org.apache.beam.sdk.fn.server.ServerFactory;
@@ -19,7 +20,9 @@ import org.kohsuke.args4j.CmdLineParser;
 /**
  * Takes jobs for the local Flink cluster and sends no jars with them: the cluster has Beam on its own class path.
  *
- * <p>Beam's own job server uploads its whole class path with every job, which costs more than most jobs do.
+ * <p>Beam's own job server uploads its whole class path with every job, which costs more than most jobs do. Batches and
+ * streams have configurations of their own, {@code batches} and {@code streams} below {@code --flink-conf-dir}: Beam's
+ * runner passes the number of restarts that a job asks for only for streams.
  */
 public final class AuroraJobServer extends JobServerDriver {
 
@@ -68,8 +71,11 @@ public final class AuroraJobServer extends JobServerDriver {
         options.setFlinkMaster(master);
       }
       options.setRunner(null);
+      boolean streaming = options.isStreaming() || PipelineTranslatorUtils.hasUnboundedPCollections(pipeline);
       String name = options.getJobName() == null ? "job" : options.getJobName().toLowerCase(Locale.ROOT);
-      FlinkPipelineRunner runner = new FlinkPipelineRunner(options, folder, Collections.emptyList());
+      FlinkPipelineRunner runner =
+          new FlinkPipelineRunner(
+              options, folder + (streaming ? "/streams" : "/batches"), Collections.emptyList());
       return createJobInvocation(
           name + "_" + UUID.randomUUID(), retrievalToken, executor, pipeline, options, runner);
     }
