@@ -136,3 +136,100 @@ fn both_searches_agree_on_the_best_path() {
         assert_eq!(best(best_paths(&graph, &query).unwrap()), best(all));
     }
 }
+
+mod pairs {
+    use crate::orderbook::byte_form::{Broken, Reader, Writer};
+    use crate::orderbook::pair_book::{Contradiction, Entry, PairBook, PairChange, Pool};
+    use crate::orderbook::pair_levels::PairLevels;
+    use crate::orderbook::pair_split::{asset_order, base64_bytes};
+
+    fn entry(id: i64, n: i32, d: i32, amount: i64) -> Entry {
+        Entry { id, n, d, amount }
+    }
+
+    fn book(asks: &[Entry], bids: &[Entry]) -> PairBook {
+        PairBook {
+            sides: [asks.to_vec(), bids.to_vec()],
+            pool: None,
+        }
+    }
+
+    fn bytes(write: impl FnOnce(&mut Writer)) -> Vec<u8> {
+        let mut writer = Writer::default();
+        write(&mut writer);
+        writer.done()
+    }
+
+    #[test]
+    fn base64_stands_in_the_order_of_its_bytes() {
+        let texts = ["AAAAAA==", "AAAAAUEA", "AAAAAVVT", "AAAAAg==", "AAAA/w==", "//8="];
+        let decoded: Vec<_> = texts.iter().map(|text| base64_bytes(text).unwrap()).collect();
+        assert_eq!(decoded[1], [0, 0, 0, 1, 0x41, 0]);
+        assert!(decoded.is_sorted());
+        assert!(texts.is_sorted_by(|left, right| asset_order(left, right).is_lt()));
+        assert_eq!(base64_bytes("A*=="), None);
+    }
+
+    #[test]
+    fn a_change_is_applied_as_a_whole_or_not_at_all() {
+        let before = book(&[entry(1, 1, 2, 5), entry(2, 2, 4, 5), entry(3, 3, 1, 5)], &[]);
+        let mut moved = before.clone();
+        let change = PairChange {
+            before: book(&[entry(2, 2, 4, 5)], &[]),
+            after: book(&[entry(4, 1, 1, 9)], &[entry(2, 5, 1, 5)]),
+        };
+        moved.apply(&change, false).unwrap();
+        assert_eq!(moved.sides[0].iter().map(|each| each.id).collect::<Vec<_>>(), [1, 4, 3]);
+        assert_eq!(moved.sides[1], [entry(2, 5, 1, 5)]);
+        assert_eq!(moved.apply(&change, false), Err(Contradiction::NotThere(2)));
+        moved.apply(&change, true).unwrap();
+        assert_eq!(moved, before);
+        let twice = PairChange {
+            before: PairBook::default(),
+            after: book(&[entry(1, 1, 2, 7)], &[]),
+        };
+        assert_eq!(moved.apply(&twice, false), Err(Contradiction::Twice(1)));
+        assert_eq!(moved, before);
+    }
+
+    #[test]
+    fn levels_add_equal_prices_up_and_turn_bids_over() {
+        let levels = PairLevels::of(
+            &book(
+                &[entry(1, 1, 2, i64::MAX), entry(2, 2, 4, i64::MAX)],
+                &[entry(3, 3, 1, 5), entry(4, 4, 1, 6)],
+            ),
+            1,
+        );
+        let (ask, bid) = (levels.asks.levels[0], levels.bids.levels[0]);
+        assert_eq!(
+            (ask.n, ask.d, ask.amount, ask.offers),
+            (1, 2, 2 * i128::from(i64::MAX), 2)
+        );
+        assert_eq!((bid.n, bid.d, bid.amount, bid.offers), (1, 3, 5, 1));
+        assert_eq!(
+            (levels.bids.offers, levels.bids.amount, levels.bids.levels.len()),
+            (2, 11, 1)
+        );
+        assert_eq!(levels.spread(), Some((1, 6)));
+    }
+
+    #[test]
+    fn bytes_are_read_back_and_nothing_else_is() {
+        let mut whole = book(&[entry(1, 1, 2, 5)], &[entry(2, 7, 3, i64::MAX)]);
+        whole.pool = Some(Pool {
+            id: [7; 32],
+            base: 1,
+            counter: 2,
+            fee: 30,
+        });
+        let written = bytes(|to| whole.write(to));
+        assert_eq!(PairBook::read(&mut Reader::new(&written)), Ok(whole.clone()));
+        for end in 0..written.len() {
+            assert_eq!(PairBook::read(&mut Reader::new(&written[..end])), Err(Broken));
+        }
+        let levels = PairLevels::of(&whole, 5);
+        let written = bytes(|to| levels.write(to));
+        assert_eq!(PairLevels::read(&mut Reader::new(&written)), Ok(levels));
+    }
+}
