@@ -140,7 +140,10 @@ def translated(graph: Callable[[beam.Pipeline], object], options: PipelineOption
     cloud.no_auth, cloud.template_location = True, None
     pipeline = _built(graph, offline)
     dataflow_graph.check(pipeline)
-    proto = pipeline.run().job.proto_pipeline
+    try:
+        proto = pipeline.run().job.proto_pipeline
+    except ValueError as error:
+        raise UsageError(f"Dataflow: {error}") from error
     dataflow_graph.check_proto(proto)
     return proto
 
