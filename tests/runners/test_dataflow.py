@@ -305,7 +305,7 @@ def test_a_template_is_written_to_a_bucket(archive: str, gs: str) -> None:
 def test_flags_in_the_docs_are_beams(gs: str) -> None:
     page = (Path(__file__).parents[2] / "docs" / "runners.md").read_text(encoding="utf-8").partition("## Dataflow")[2]
     rows = [row for row in page.partition("## Parquet")[0].splitlines() if row.startswith("| `--")]
-    flags = [flag.replace("=N", "=3").replace("…", "x") for row in rows for flag in row.split("`")[1].split()]
+    flags = [flag.replace("workers=N", "workers=3").replace("…", "x") for row in rows for flag in row.split("`")[1].split()]
     assert len(flags) > 8
     for flag in flags:
         engine(flag)

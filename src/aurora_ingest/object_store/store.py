@@ -208,6 +208,20 @@ def is_remote(url: str) -> bool:
     return "://" in url and urlsplit(url).scheme in REMOTE_SCHEMES
 
 
+def require_store(url: str | None, what: str) -> None:
+    """Refuses an address that no storage reads, before any work; contacts nothing. None is fine.
+
+    Args:
+        url: as `open_store` takes it.
+        what: what shall lie there, for the message.
+
+    Raises:
+        UsageError: an unknown scheme, or an address without what it needs.
+    """
+    if url is not None:
+        open_store(url, RetryPolicy(), what)
+
+
 def joined(url: str, *names: str) -> str:
     """The address of something below an address; a query (``?endpoint_url=…``) stays at the end."""
     base, question, query = url.partition("?") if "://" in url else (url, "", "")
