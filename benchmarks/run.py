@@ -12,6 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 import bench_build
+import bench_engines
 import bench_follow
 import bench_history
 import bench_kernel

@@ -221,10 +221,20 @@ def run_pipeline(pipeline: beam.Pipeline, engine: Engine) -> None:
         if _last_line(str(error)).startswith(KeyboardInterrupt.__name__):
             raise KeyboardInterrupt from error  # a worker of this process was interrupted and told it as text
         raise failure(error, engine) from error
+    finally:
+        _hang_up(result)
     if state is not None and state != PipelineState.DONE:
         raise RunnerError(
             f"{engine.name}: the job ended as {state}, expected {PipelineState.DONE}; see the engine's log"
         )
+
+
+def _hang_up(result: object) -> None:
+    """Ends the streams that Beam leaves open to a job server: their threads can crash an interpreter that ends."""
+    for name in ("_message_stream", "_state_stream"):
+        cancel = getattr(getattr(result, name, None), "cancel", None)
+        if cancel is not None:
+            cancel()
 
 
 def unknown_flags(options: PipelineOptions, flags: Sequence[str]) -> list[str]:

@@ -124,3 +124,9 @@ def _stat(pid: int) -> list[str] | None:
     except OSError:
         return None
     return text.rpartition(")")[2].split()
+
+
+def cpu_seconds(pid: int) -> float:
+    """Returns the CPU time of a process and of its children that have ended; nothing if it is gone."""
+    fields = _stat(pid)
+    return 0.0 if fields is None else sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")

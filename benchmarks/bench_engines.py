@@ -1,0 +1,103 @@
+"""One reingest to Parquet on every engine beside a plain loop over its functions; Flink with one and two workers."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import inputs
+from bench_history import lake
+from measure import Case, Series, interleave, ratio
+from report import Suite, Target
+
+from aurora_ingest.runners.flink import cluster, processes
+from aurora_ingest.runners.flink.cluster import Cluster
+from aurora_ingest.runners.flink.settings import ClusterSettings
+
+NAME = "engines"
+_LAKE = ("loadtest-rep", "load-test")
+_CHUNK = 8
+_PRISM = Path.home() / ".cache" / "aurora-ingest" / "prism-2.77.0" / "prism"
+"""Built by tests/flink; left out of the suite where it is not."""
+
+
+def run(_entries: int, rounds: int) -> Suite:
+    """Measure the load test's lake; the number of entries has no meaning here."""
+    folder = inputs.SCRATCH / "flink"
+    ports = {"rest_port": 0, "job_port": 0, "artifact_port": 0, "rpc_port": 0}
+    flink = cluster.up(folder, ClusterSettings(**ports))
+    try:
+        series = {each.case: each for each in interleave(_cases(flink), min(rounds, 3))}
+    finally:
+        cluster.down(folder)
+    bare, local = series["plain loop, one core"], series["FnApiRunner, one core"]
+    one, two = series["Flink, parallelism 1"], series["Flink, parallelism 2"]
+    overheads = [
+        f"{each.case} {each.median('wall') / bare.median('wall'):.2f}" for each in series.values() if each is not bare
+    ]
+    return Suite(
+        NAME,
+        f"reingest-range to Parquet, {lake(_LAKE[0]).raw_bytes / 1e6:.0f} MB of a load test's ledgers, five tables",
+        tuple(series.values()),
+        (
+            "Wall : that of the plain loop, in the same call: " + "; ".join(overheads) + ".",
+            "Flink: " + "; ".join(_flink_cpu(each) for each in (one, two)) + " CPU s in the cluster beside the client.",
+            (
+                "Whole commands, start-up included; on Flink that is the client's start, the submission, and Python "
+                "workers that begin anew for every job. The standalone cluster runs already."
+            ),
+        ),
+        (
+            Target("Flink, two workers : one, wall", ratio(two, one, "wall"), 1.7),
+            Target(
+                "FnApiRunner's overhead over the plain loop, CPU",
+                100 * (local.median("cpu") / bare.median("cpu") - 1),
+                40,
+                at_most=True,
+                unit="%",
+            ),
+        ),
+    )
+
+
+def _cases(flink: Cluster) -> list[Case]:
+    made = lake(_LAKE[0])
+    out = inputs.SCRATCH / "engines-parquet"
+    source = ["--network", _LAKE[1], "--ledgers", made.url, "--from", str(made.first), "--to", str(made.last)]
+    source += ["--chunk-ledgers", str(_CHUNK), "--parquet", str(out)]
+    ours = [sys.executable, "-m", "aurora_ingest", "reingest-range", "--log-level", "warning", "--json", *source]
+    bare = [sys.executable, str(inputs.HERE / "child_engines.py"), *source]
+
+    def cluster_cpu() -> Mapping[str, float]:
+        pids = {pid for process in flink.processes for pid in processes.members(process)}
+        return {"cluster_cpu": sum(processes.cpu_seconds(pid) for pid in pids)}
+
+    def case(name: str, command: list[str], cores: int | None = None, *, on_flink: bool = False) -> Case:
+        return Case(
+            name,
+            command,
+            made.raw_bytes,
+            "bytes",
+            cores=cores,
+            before=lambda: shutil.rmtree(out, ignore_errors=True),
+            around=cluster_cpu if on_flink else None,
+            environment=inputs.PYTHON_PATH,
+        )
+
+    there = [*ours, "--engine", "flink", "--flink-dir", str(flink.folder), "--parallelism"]
+    cases = [
+        case("plain loop, one core", bare, 1),
+        case("FnApiRunner, one core", ours, 1),
+        case("FnApiRunner, 2 workers", [*ours, "--workers", "2"]),
+        case("Flink, parallelism 1", [*there, "1"], on_flink=True),
+        case("Flink, parallelism 2", [*there, "2"], on_flink=True),
+    ]
+    if _PRISM.exists():
+        cases.append(case("Prism", [*ours, "--", "--runner=PrismRunner", f"--prism_location={_PRISM}"]))
+    return cases
+
+
+def _flink_cpu(series: Series) -> str:
+    return f"{series.case} {series.median('cluster_cpu'):.1f}"
