@@ -41,6 +41,7 @@ SUITES: dict[str, Callable[[int, int], Suite]] = {
         bench_paths,
         bench_order_books,
         bench_follow,
+        bench_engines,
         bench_serve,
         bench_soak,
     )
@@ -80,7 +81,11 @@ def main() -> None:
     for suite in suites:
         print(f"\n{suite.title}\n\n{suite.markdown()}")
     if arguments.docs:
-        sections = {suite.name: f"{suite.title}.\n\n{suite.markdown()}\n\n{machine_lines([facts])}" for suite in suites}
+        sections = {
+            suite.name: f"{suite.title}.\n\n{suite.markdown()}\n\n{machine_lines([facts])}"
+            for suite in suites
+            if suite.name != bench_scale.NAME  # its page is docs/scale.md, written by scale_table.py
+        }
         PAGE.write_text(with_sections(PAGE.read_text(), sections))
         print(f"\nwritten into {PAGE}")
 
