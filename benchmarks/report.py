@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from measure import Series
+from measure import RatioError, Series
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,15 @@ class Target:
     wanted: float
     at_most: bool = False
     unit: str = "times"
+
+    def __post_init__(self) -> None:
+        """Refuse a ratio with a side that nobody ran.
+
+        Raises:
+            RatioError: the text says that a side is quoted.
+        """
+        if self.unit == "times" and "quoted" in self.text:
+            raise RatioError(f"{self.text}: a side of it was not run in this call, so it is no ratio; tell our figure")
 
     @property
     def met(self) -> bool:
@@ -50,6 +59,15 @@ class Suite:
     series: tuple[Series, ...]
     notes: tuple[str, ...] = ()
     targets: tuple[Target, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        """Refuse series of several calls: a table invites to compare them.
+
+        Raises:
+            RatioError: they are of several.
+        """
+        if len({each.call for each in self.series}) > 1:
+            raise RatioError(f"the series of {self.name} were not run in the same call: no table of them is printed")
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it as plain values."""
