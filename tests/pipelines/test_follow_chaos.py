@@ -40,7 +40,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 _NAMES = ("one", "two", "three")
 _POLL, _DEADLINE = 0.2, 4.0
-_FLAGS = ("--poll-interval", str(_POLL), "--deadline", str(_DEADLINE))
+_FLAGS = ("--poll-interval", str(_POLL), "--deadline", str(_DEADLINE), "--order-book-depth", "3")
 _CHECKPOINT = 63
 _STOPPED_SECONDS = 20.0
 
@@ -188,7 +188,7 @@ def _undisturbed(network: _Network, folder: Path, url: str) -> dict[str, bytes]:
     words = (*network.flags, *_FLAGS, "--ledgers", str(source.path), "--db-url", url, "--until", str(network.last))
     with nodes_in(folder / "alone", *words) as nodes:
         node = nodes.start("alone")
-        assert node.exit_code() == 0, node.tail()
+        assert node.exit_code(600) == 0, node.tail()
     return dump(url)
 
 
