@@ -132,6 +132,6 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(Path(aurora_ingest.__file__).parents[1])}
 
 
-def carried_out(words: list[str], seconds: float = 300) -> subprocess.CompletedProcess[str]:
+def carried_out(words: list[str], seconds: float = 600) -> subprocess.CompletedProcess[str]:
     """Runs a command line to its end."""
     return subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=seconds, check=False)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from aurora_ingest.runners.flink import cluster
+
 _ROOT = Path(__file__).parents[2]
 _PAGES = [_ROOT / "README.md", *sorted((_ROOT / "docs").glob("*.md"))]
 _BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -58,11 +60,12 @@ def _environment(folder: Path) -> dict[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
-def test_a_page_does_what_it_says(page: Path, tmp_path: Path) -> None:
+def test_a_page_does_what_it_says(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     environment = _environment(tmp_path)
     folder = tmp_path / "aurora-ingest"
     folder.mkdir()
     (folder / "tests").symlink_to(_ROOT / "tests")
+    request.addfinalizer(lambda: cluster.down(tmp_path / ".cache" / "aurora-ingest" / "flink"))
     for step in _steps(page):
         if step.shown.startswith("make "):
             make = ["make", "-C", str(_ROOT), "--dry-run", *step.shown.split()[1:]]
@@ -79,7 +82,7 @@ def test_a_page_does_what_it_says(page: Path, tmp_path: Path) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=120,
+            timeout=300,
         )
         checker, example = doctest.OutputChecker(), doctest.Example(step.shown, step.said.replace("…", "..."))
         if not checker.check_output(example.want, done.stdout.replace("…", "..."), _FLAGS):

@@ -58,7 +58,7 @@ def flink_cluster(flink_programs: None, tmp_path_factory: pytest.TempPathFactory
 def _running(folder: Path, settings: ClusterSettings) -> Iterator[Cluster]:
     """A cluster for the time of a block."""
     try:
-        yield flink.up(folder, settings)
+        yield flink.up(folder, settings, patience=300)
     finally:
         flink.down(folder)
 
