@@ -85,7 +85,6 @@ def test_a_ledger_is_written_once_and_noted(engine: sa.Engine) -> None:
     with engine.connect() as connection:
         found = connection.execute(sa.select(table.c.ledger_sequence, table.c.best_ask_n).order_by(sa.text("1"))).all()
         assert [tuple(row) for row in found] == [(7, 1), (8, None)]
-        assert order_book_levels.last_written(connection) == 8
 
 
 def test_a_ledger_that_changed_no_pair_is_noted_and_no_gap(engine: sa.Engine) -> None:
@@ -99,9 +98,19 @@ def test_a_ledger_that_changed_no_pair_is_noted_and_no_gap(engine: sa.Engine) ->
         assert read_gaps(connection, last=9) == {TABLE.name: (LedgerRange(8, 8),)}
 
 
-def test_nothing_is_written_at_first(engine: sa.Engine) -> None:
-    with engine.connect() as connection:
-        assert order_book_levels.last_written(connection) is None
+def test_a_node_goes_back_to_the_first_ledger_that_lacks_its_books(engine: sa.Engine) -> None:
+    def place(position: int) -> int:
+        with engine.connect() as connection:
+            return order_book_levels.place_to_go_on(connection, position)
+
+    assert place(100) == 100
+    nothing = level_batch(gathered([]), json=True)
+    order_book_levels.write_ledgers(engine, LedgerRange(90, 95), [0] * 6, nothing)
+    assert (place(95), place(94), place(100)) == (95, 94, 95)
+    order_book_levels.write_ledgers(engine, LedgerRange(98, 98), [0], nothing)
+    assert (place(98), place(100)) == (95, 95)
+    assert place(95 + order_book_levels.MOST_BACK) == 95
+    assert place(99 + order_book_levels.MOST_BACK) == 99 + order_book_levels.MOST_BACK
 
 
 def test_the_table_is_that_of_the_rows() -> None:

@@ -21,14 +21,6 @@ MOST_BACK: Final = 64
 """Ledgers by which a node goes back to tell the order books of ledgers that it, or another one, only committed."""
 
 
-def last_written(connection: sa.Connection) -> int | None:
-    """Returns the newest ledger whose order books are written, None if there is none."""
-    counts = ingest_ledger_counts.c
-    query = sa.select(sa.func.max(counts.ledger_sequence)).where(counts.table_name == NAME)
-    found = connection.execute(query).scalar_one()
-    return None if found is None else int(found)
-
-
 def place_to_go_on(connection: sa.Connection, position: int) -> int:
     """Returns the ledger after which to go on so that no order book is left out: a few ledgers back, if need be.
 
