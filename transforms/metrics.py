@@ -95,7 +95,7 @@ class LedgerReadFrom:
 
 @dataclass(frozen=True)
 class CursorHeld:
-    """A commit came to its end: seconds for which it held the cursor, stuck holders ended, records put in quarantine."""
+    """A commit came to its end: seconds that it held the cursor, stuck holders ended, records put in quarantine."""
 
     seconds: float
     ended_holders: int = 0

@@ -35,15 +35,20 @@ __all__ = [
     "ed25519_public_key",
     "entry_rows",
     "entry_schema",
+    "join_books",
     "key_hash",
     "ledger_key_of",
     "ledger_schema",
     "ledger_sequence_of",
+    "level_rows",
+    "move_book",
     "native_balances",
     "read_bucket",
     "read_ledger_headers",
     "sha256_array",
     "sort_key",
+    "split_books",
+    "split_changes",
     "strkey_decode",
     "strkey_encode",
     "strkey_encode_array",
@@ -731,7 +736,7 @@ class OrderBook:
         """
 
     def fingerprint(self) -> bytes:
-        """Return 32 bytes that are the same for the same offers and pools, however they came here; no ledger is in it."""
+        """Return 32 bytes that are the same for the same offers and pools, however they came here; of no ledger."""
 
     def levels(self, selling: str, buying: str, limit: int) -> list[tuple[int, int, int, int]]:
         """Return price n and d in lowest terms, stroops and number of offers of the cheapest prices of a pair."""
@@ -757,7 +762,7 @@ def split_changes(
     pools_before: _ArrowArrayLike,
     pools_after: _ArrowArrayLike,
 ) -> ArrowBatch:
-    """Return one row per pair whose book the net changes of a ledger change: base_asset, counter_asset, change, entries.
+    """Return one row per pair that the net changes of a ledger change: base_asset, counter_asset, change, entries.
 
     ``entries`` are the offers and pools that change. Columns, order and errors as ``split_books``.
     """
@@ -783,9 +788,7 @@ def move_book(
         OrderBookError: a change does not fit the book; its arguments are the reason and the change's place.
     """
 
-def level_rows(
-    base: _ArrowArrayLike, counter: _ArrowArrayLike, levels: _ArrowArrayLike, *, json: bool
-) -> ArrowBatch:
+def level_rows(base: _ArrowArrayLike, counter: _ArrowArrayLike, levels: _ArrowArrayLike, *, json: bool) -> ArrowBatch:
     """Return the columns of ``order_book_levels`` but ledger and time, one row per levels of ``move_book``.
 
     Args:
