@@ -79,9 +79,9 @@ class Node:
         if self.process.is_alive():
             os.kill(self.pid, number)
 
-    def exit_code(self) -> int:
+    def exit_code(self, seconds: float = PATIENCE) -> int:
         """Waits for its end."""
-        self.process.join(PATIENCE)
+        self.process.join(seconds)
         assert self.process.exitcode is not None, f"{self.name} did not end:\n{self.tail()}"
         return int(self.process.exitcode)
 

@@ -27,12 +27,12 @@ finally:
 """
 
 
-def _peak(lake: Path, ledgers: int, folder: Path) -> int:
+def _peak(lake: Path, ledgers: int, folder: Path, *flags: str) -> int:
     """The largest resident set of a process that writes so many ledgers to Parquet, in bytes."""
     words = ["reingest-range", "--network", "pubnet", "--ledgers", str(lake), "--parquet", str(folder)]
     span = ["--from", str(_FIRST), "--to", str(_FIRST + ledgers - 1), "--log-level", "error"]
     environment = {**os.environ, "PYTHONPATH": str(Path(aurora_ingest.__file__).parents[1])}
-    command = [sys.executable, "-c", _REINGEST, *words, *span]
+    command = [sys.executable, "-c", _REINGEST, *words, *span, *flags]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=300)
     (mark,) = (line for line in done.stderr.splitlines() if line.startswith("VmHWM"))
     return int(mark.split()[1]) << 10
@@ -46,3 +46,5 @@ def test_six_times_the_ledgers_take_the_same_memory(shared_data: Path, tmp_path:
     large = _peak(tmp_path / "lake", 600, tmp_path / "large")
     assert large < 1.2 * small
     assert large < _PEAK
+    two = _peak(tmp_path / "lake", 300, tmp_path / "two", "--workers", "2", "--chunk-ledgers", "50")
+    assert two < _PEAK

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from aurora_ingest.pipelines.reingest_range import ReingestPlan
     from aurora_ingest.runners.launch import Engine, EngineChoice
 
-_KEEP_FREED_MS = 200
+_KEEP_FREED_MS = 0
 """Milliseconds for which freed memory stays with a process of several workers; has to be set before Arrow is loaded."""
 
 
