@@ -7,9 +7,11 @@ import hashlib
 import json
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from make_archive import WrittenArchive, write_synthetic_archive
 
@@ -28,11 +30,12 @@ from aurora_ingest.pipelines.options import BuildStateOptions
 from aurora_ingest.runners import launch
 from aurora_ingest.transforms.build_plan import SplitRule
 from aurora_ingest.transforms.history_dataset import HistoryDataset
-from aurora_ingest.transforms.ledger_unit import LedgerUnit
+from aurora_ingest.transforms.ledger_unit import LedgerUnit, Receipt
 from aurora_ingest.transforms.partition_draft import PartitionDraft
 from aurora_ingest.transforms.processors import decoded_columns, history_by_table
 from aurora_ingest.transforms.processors.processor import processed
 from aurora_ingest.transforms.read_ledgers import LedgerReading, read_chunks
+from aurora_ingest.transforms.write_parquet import ParquetDataset
 from reingesting import files, reingest
 
 FIRST, LAST = 1_410_048, 1_410_303
@@ -247,6 +250,52 @@ def test_a_state_build_in_a_bucket_has_the_local_bytes(
         build(archive, url, target, work)
     build(archive, url, target, work, abandon=True)
     assert in_bucket(target) == expected
+
+
+def state(address: str, build: str, values: list[int]) -> Callable[[], None]:
+    """A build of checkpoint 63 whose two units are staged; gives what publishes it."""
+    dataset = ParquetDataset(address, build * 32, 63)
+    dataset.store.put(f"{dataset.staging}/open", b"")
+    receipts = []
+    for index, value in enumerate(values):
+        batch = pa.record_batch({"n": pa.array([value], pa.int64())})
+        receipt = Receipt("range", index, index == len(values) - 1)
+        unit = LedgerUnit("range", index, receipt.last, 63, 63, {}, {}, {"numbers": batch}, receipt)
+        receipts.append(dataset.write_unit(unit).receipt)
+    return lambda: dataset.publish(["numbers"], receipts, {"build": build})
+
+
+def test_of_two_builds_of_a_checkpoint_one_is_published(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sleeps with a file in place; the other finishes it and says that it lost; then the first wakes up."""
+    plain, asleep, awake = publication.put_in_place, threading.Event(), threading.Event()
+    first, second = state(bucket, "a", [1, 2, 3]), state(bucket, "b", [7, 8])
+    count, outcome = [0], []
+
+    def sleepy(*args: Any) -> None:
+        if threading.current_thread() is thread:
+            count[0] += 1
+            if count[0] == 2:
+                asleep.set()
+                assert awake.wait(60)
+        plain(*args)
+
+    monkeypatch.setattr(publication, "put_in_place", sleepy)
+    thread = threading.Thread(target=lambda: outcome.append(first()))
+    thread.start()
+    assert asleep.wait(60)
+    with pytest.raises(WriteConflictError, match=r"checkpoint 63 of .*another writer published it meanwhile"):
+        second()
+    awake.set()
+    thread.join()
+    assert outcome == [None], "it was published, by whoever"
+    store = patient_store(bucket, "Parquet")
+    manifest = json.loads(store.get("manifests/checkpoint=63.json"))
+    named = {file["name"]: file["sha256"] for file in manifest["tables"]["numbers"]["files"]}
+    found = {path.rpartition("/")[2]: hash_ for path, hash_ in in_bucket(bucket).items() if path.startswith("numbers/")}
+    assert (manifest["build"], len(named)) == ("a", 3)
+    assert named == found
+    second()  # asked for again it replaces the other, and what is not in it goes
+    assert len(in_bucket(bucket)) == 3
 
 
 def test_verdicts_in_a_bucket_have_the_local_bytes(gs: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

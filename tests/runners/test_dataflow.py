@@ -199,6 +199,7 @@ def test_addresses_of_this_machine_inside_a_step_are_refused(place: str) -> None
 BUILD = ("build-state", "--network", "standalone", "--checkpoint-frequency", "8", "--checkpoint", "95")
 PLACES = ("--history-archive-url", "gs://aurora-dataflow/archive", "--parquet", "gs://aurora-dataflow/t")
 WORK = ("--work-dir", "gs://aurora-dataflow/w")
+FOLLOW = ("follow", "--network", "testnet", "--ledgers", "gs://aurora-dataflow/lake", "--db-url")
 
 
 @pytest.mark.parametrize(
@@ -244,26 +245,25 @@ def test_a_wrong_option_gives_our_message_and_code_2(
             ["reingest-range", "--network", "testnet", "--ledgers", "/lake", "--from", "3", "--to", "4", *PLACES[2:]],
             "--ledgers /lake is on a disk of this machine",
         ),
-        (
-            ["follow", "--network", "testnet", "--ledgers", "gs://aurora-dataflow/lake", "--db-url", "sqlite:///x.db"],
-            "SQLite",
-        ),
-        (
-            ["follow", "--network", "testnet", "--ledgers", "stream+file:///x", "--db-url", DATABASE],
-            "--ledgers stream+file:///x is on a disk of this machine",
-        ),
+        ([*FOLLOW, "sqlite:///x.db"], "SQLite"),
+        ([*FOLLOW, "postgresql://localhost/x"], "--db-url names this machine"),
+        ([*FOLLOW, DATABASE, "--flink-rest", "http://x"], "are for --engine flink"),
     ],
 )
 def test_places_that_workers_do_not_have(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
-    if arguments[0] == "follow" and "stream+" in " ".join(arguments):
-        # The command opens its source first; the judgement itself needs none.
-        with pytest.raises(UsageError, match=r"stream\+file:///x is on a disk of this machine"):
-            dataflow.refuse_local_places({"--ledgers": ["stream+file:///x"]})
-        return
     assert run([*arguments, "--engine", "dataflow", "--", *FLAGS]) == 2
     said = capsys.readouterr().err
     assert told in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    "source", ["stream+file:///x", "archive+file:///a", "core-db+sqlite:///c.db", "core-db+postgresql://localhost/c"]
+)
+def test_sources_of_this_machine(source: str) -> None:
+    with pytest.raises(UsageError, match="--ledgers"):
+        dataflow.refuse_local_places({"--ledgers": [source]})
+    dataflow.refuse_local_places({"--ledgers": [None, "archive+gs://a/b", "s3://a/b", "core-db+postgresql://host/c"]})
 
 
 def test_without_googles_libraries_the_way_out_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,7 +305,9 @@ def test_a_template_is_written_to_a_bucket(archive: str, gs: str) -> None:
 def test_flags_in_the_docs_are_beams(gs: str) -> None:
     page = (Path(__file__).parents[2] / "docs" / "runners.md").read_text(encoding="utf-8").partition("## Dataflow")[2]
     rows = [row for row in page.partition("## Parquet")[0].splitlines() if row.startswith("| `--")]
-    flags = [flag.replace("workers=N", "workers=3").replace("…", "x") for row in rows for flag in row.split("`")[1].split()]
+    flags = [
+        flag.replace("workers=N", "workers=3").replace("…", "x") for row in rows for flag in row.split("`")[1].split()
+    ]
     assert len(flags) > 8
     for flag in flags:
         engine(flag)
