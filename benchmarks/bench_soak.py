@@ -70,8 +70,8 @@ def _notes(series: Series) -> tuple[str, ...]:
             f"{said['checkpoint_max']:,.0f} bytes."
         ),
         (
-            f"Resident set of Python workers {said['workers_late'] / 1e6:.0f} MB, of job manager, task managers and job "
-            f"server {said['java_late'] / 1e6:.0f} MB: the largest of the last quarter."
+            f"Resident set of Python workers {said['workers_late'] / 1e6:.0f} MB, of job manager, task managers and "
+            f"job server {said['java_late'] / 1e6:.0f} MB: the largest of the last quarter."
         ),
         "The figures of the table are those of the watching process; the work is done in Flink's.",
     )
