@@ -91,7 +91,7 @@ def test_pairs_are_updated_from_elements_in_any_order() -> None:
 
 
 def test_state_lasts_over_bundles() -> None:
-    """Every element is a bundle of its own, the last ones first."""
+    """Every element is a bundle of its own, the last ones first; of the local runners only this one has TestStream."""
     stream = test_stream.TestStream()
     for element in reversed(_pair_elements()):
         stream = stream.add_elements([element])
