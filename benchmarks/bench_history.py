@@ -37,6 +37,15 @@ def lake(name: str) -> MadeLake:
         FileNotFoundError: the shared data are not there.
     """
     source, _, first, count = _LAKES[name]
+    return kept_lake(name, source, first, count)
+
+
+def kept_lake(name: str, source: str, first: int, count: int) -> MadeLake:
+    """Return a lake of `count` ledgers that repeats one of the shared data's, made on the first call and kept.
+
+    Raises:
+        FileNotFoundError: the shared data are not there.
+    """
     folder, stamp = inputs.SCRATCH / name, inputs.SCRATCH / f"{name}.generator"
     current = hashlib.sha256((inputs.HERE / "make_lake.py").read_bytes()).hexdigest()
     if not stamp.exists() or stamp.read_text() != current:
