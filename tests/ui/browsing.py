@@ -19,7 +19,7 @@ import requests
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request
 
 CHROMIUM = Path("/usr/bin/chromium")
-PATIENCE = 60_000
+PATIENCE = 120_000
 """Milliseconds within which anything happens in a browser, on a machine with much else to do."""
 _FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -75,7 +75,7 @@ class Service:
     def _answers(self) -> bool:
         try:
             return requests.get(f"{self.address}/ui/", timeout=5).status_code == 200
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False
 
     def kill(self) -> None:

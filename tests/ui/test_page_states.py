@@ -11,6 +11,7 @@ from aurora_ingest import cli
 from aurora_ingest.db import cursor, nodes
 from aurora_ingest.db.builds import BuildPlan, open_build
 from aurora_ingest.db.engine import connect, writing
+from aurora_ingest.db.read_pairs import read_traded_pairs
 from aurora_ingest.transforms.processors import TABLES
 from ui import followed_state
 from ui.browsing import Service, serving, visiting
@@ -112,30 +113,39 @@ def test_without_kept_books_the_history_says_so(browser: Browser, tmp_path_facto
         expect(page.locator("#standing-text")).to_have_text("Stands at ledger 63; no node follows")
 
 
-@pytest.mark.postgres
-def test_all_views_over_postgres(browser: Browser, postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+@pytest.fixture
+def postgres(postgres_url: str) -> Iterator[sa.Engine]:
+    """The small network in PostgreSQL, followed for three ledgers."""
     engine = closed_network.state_at(postgres_url)
     followed_state.follow(engine, range(64, 67))
     followed_state.write_books(engine, 64, 66)
-    with serving(postgres_url, tmp_path_factory.mktemp("postgres")) as running, visiting(browser, running) as visit:
+    yield engine
+    engine.dispose()
+
+
+@pytest.mark.postgres
+def test_all_views_over_postgres(
+    browser: Browser, postgres: sa.Engine, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    url = postgres.url.render_as_string(hide_password=False)
+    with serving(url, tmp_path_factory.mktemp("postgres")) as running, visiting(browser, running) as visit:
         page = visit.open()
         expect(page.locator("#hero-ledger")).to_have_text("66")
         expect(page.locator("#rate-chart .ray")).to_have_count(2)
-        page = visit.open(f"#/order-book?{followed_state.kept_pair(engine)}")
+        page = visit.open(f"#/order-book?{followed_state.kept_pair(postgres)}")
         expect(page.locator("#book-when")).to_have_text("at ledger 66")
         expect(page.locator("#history")).to_be_visible()
-        page = visit.open(f"#/paths?kind=send&source=native&destination={page_asset(engine)}&amount=1")
-        expect(page.locator("#paths-when")).to_have_text("exact at ledger 66")
-        followed_state.follow(engine, [67])
+        followed_state.follow(postgres, [67])
+        expect(page.locator("#book-when")).to_have_text("at ledger 67")
+        page = visit.open(f"#/paths?kind=send&source=native&destination={page_asset(postgres)}&amount=1")
+        expect(page.locator("#paths-when")).to_have_text("exact at ledger 67")
+        followed_state.follow(postgres, [68])
         expect(page.get_by_role("button", name="Search again")).to_be_visible()
         page.get_by_role("button", name="Search again").click()
-        expect(page.locator("#paths-when")).to_have_text("exact at ledger 67")
-    engine.dispose()
+        expect(page.locator("#paths-when")).to_have_text("exact at ledger 68")
 
 
 def page_asset(engine: sa.Engine) -> str:
     """An asset that can be had for the native one."""
-    from aurora_ingest.db.read_pairs import read_traded_pairs
-
     with engine.connect() as connection:
-        return next(str(pair.counter) for pair in read_traded_pairs(connection) if str(pair.base) == "native")
+        return next(pair.counter for pair in read_traded_pairs(connection) if pair.base == "native")

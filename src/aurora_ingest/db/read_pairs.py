@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -12,23 +13,27 @@ from aurora_ingest.db.tables import liquidity_pools, offers
 from aurora_ingest.ledger.asset import Asset
 
 
-@dataclass(frozen=True)
-class TradedPair:
-    """Two assets that can be exchanged.
+class TradedPair(NamedTuple):
+    """Two assets that can be exchanged; there may be a hundred thousand of these.
 
     Attributes:
-        base: the one that comes first in stellar-core's order of assets.
+        base: the one that comes first in stellar-core's order of assets, ``native`` or ``CODE:ISSUER``.
         counter: the other one.
         asks: offers that sell the base asset.
         bids: offers that buy it.
         has_pool: whether a liquidity pool holds both.
     """
 
-    base: Asset
-    counter: Asset
+    base: str
+    counter: str
     asks: int
     bids: int
     has_pool: bool
+
+    @property
+    def offers(self) -> int:
+        """Offers on both sides."""
+        return self.asks + self.bids
 
 
 def read_traded_pairs(connection: sa.Connection) -> tuple[TradedPair, ...]:
@@ -36,22 +41,32 @@ def read_traded_pairs(connection: sa.Connection) -> tuple[TradedPair, ...]:
 
     Reads an index over all offers, and all pools: for callers that remember the answer.
     """
+
+    @cache
+    def order(key: str) -> bytes:
+        return base64.b64decode(key)
+
+    @cache
+    def name(key: str) -> str:
+        return str(Asset.of_key(key))
+
     columns = offers.c
     counts: dict[tuple[str, str], list[int]] = {}
-    count = sa.func.count().label("offers")
-    query = sa.select(columns.selling_asset, columns.buying_asset, count).where(sa.not_(columns.deleted))
-    for selling, buying, found in connection.execute(query.group_by(columns.selling_asset, columns.buying_asset)):
-        sells_base = is_base(selling, buying)
-        key = (selling, buying) if sells_base else (buying, selling)
-        counts.setdefault(key, [0, 0])[0 if sells_base else 1] = int(found)
-    pools = _pools(connection)
+    query = sa.select(columns.selling_asset, columns.buying_asset, sa.func.count()).where(sa.not_(columns.deleted))
+    rows = connection.execute(query.group_by(columns.selling_asset, columns.buying_asset)).all()
+    for selling, buying, found in rows:
+        if order(selling) < order(buying):
+            counts.setdefault((selling, buying), [0, 0])[0] = found
+        else:
+            counts.setdefault((buying, selling), [0, 0])[1] = found
+    pools = {(one, other) if order(one) < order(other) else (other, one) for one, other in _pools(connection)}
     for key in pools:
         counts.setdefault(key, [0, 0])
-    pairs = (
-        TradedPair(Asset.of_key(base), Asset.of_key(counter), asks, bids, (base, counter) in pools)
+    pairs = [
+        TradedPair(name(base), name(counter), asks, bids, (base, counter) in pools)
         for (base, counter), (asks, bids) in counts.items()
-    )
-    return tuple(sorted(pairs, key=lambda pair: (-pair.asks - pair.bids, str(pair.base), str(pair.counter))))
+    ]
+    return tuple(sorted(pairs, key=lambda pair: (-pair.offers, pair.base, pair.counter)))
 
 
 def is_base(one: str, other: str) -> bool:
@@ -59,12 +74,11 @@ def is_base(one: str, other: str) -> bool:
     return base64.b64decode(one) < base64.b64decode(other)
 
 
-def _pools(connection: sa.Connection) -> set[tuple[str, str]]:
+def _pools(connection: sa.Connection) -> list[tuple[str, str]]:
     columns = liquidity_pools.c
-    found = set()
+    found = []
     for (reserves,) in connection.execute(sa.select(columns.asset_reserves).where(sa.not_(columns.deleted))):
         first, second = json_value(reserves)
         if int(first["reserve"]) > 0 and int(second["reserve"]) > 0:
-            one, other = str(first["asset"]), str(second["asset"])
-            found.add((one, other) if is_base(one, other) else (other, one))
+            found.append((str(first["asset"]), str(second["asset"])))
     return found

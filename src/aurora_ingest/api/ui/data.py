@@ -16,13 +16,14 @@ from aurora_ingest.api.context import Service, database_answers, snapshot
 from aurora_ingest.api.instants import instant
 from aurora_ingest.api.problems import BadRequest, Timeout, about_field
 from aurora_ingest.api.ui.remembered import Remembered
+from aurora_ingest.api.ui.traded import Traded, found
 from aurora_ingest.db.cursor import CURRENT_VERSION
 from aurora_ingest.db.gaps import Gaps, read_gaps
 from aurora_ingest.db.read_commits import read_commits
 from aurora_ingest.db.read_ledgers import read_ledger
 from aurora_ingest.db.read_order_book_levels import read_kept_levels, read_levels
 from aurora_ingest.db.read_pages import json_value
-from aurora_ingest.db.read_pairs import TradedPair, is_base, read_traded_pairs
+from aurora_ingest.db.read_pairs import is_base, read_traded_pairs
 from aurora_ingest.db.reader import reading
 from aurora_ingest.db.status import status_of
 from aurora_ingest.ledger.asset import Asset
@@ -33,7 +34,7 @@ from aurora_ingest.orderbook.amount import units
 router = APIRouter()
 
 _STATUS_SECONDS: Final = 0.8
-_PAIRS_SECONDS: Final = 15.0
+_PAIRS_SECONDS: Final = 60.0
 _GAPS_SECONDS: Final = 60.0
 _MOST: Final = 200
 _LONGEST: Final = 128
@@ -49,7 +50,7 @@ class PageFacts:
     def __init__(self) -> None:
         self.status: Remembered[dict[str, Any]] = Remembered(_STATUS_SECONDS)
         self.gaps: Remembered[Gaps | None] = Remembered(_GAPS_SECONDS)
-        self.pairs: Remembered[tuple[int, tuple[TradedPair, ...]]] = Remembered(_PAIRS_SECONDS)
+        self.pairs: Remembered[Traded] = Remembered(_PAIRS_SECONDS)
 
 
 @router.get("/status")
@@ -65,11 +66,11 @@ def status(request: Request) -> JSONResponse:
             reading(service.engine, service.options.statement_seconds) as (connection, standing),
         ):
             latest = None if standing.ledger is None else read_ledger(connection, standing.ledger)
-            found = dataclasses.asdict(status_of(connection, {}, gaps or {}))
-        del found["rows"]
+            told = dataclasses.asdict(status_of(connection, {}, gaps or {}))
+        del told["rows"]
         closed_at = None if latest is None else latest.closed_at
         return {
-            **found,
+            **told,
             "gaps_known": gaps is not None,
             "current_version": CURRENT_VERSION,
             "closed_at": None if closed_at is None else instant(closed_at),
@@ -84,8 +85,8 @@ def commits(request: Request, after: After = 0, limit: Limit = _MOST) -> JSONRes
     """When the last ledgers were committed, and by whom; ascending."""
     service: Service = request.app.state.service
     with database_answers(), reading(service.engine, service.options.statement_seconds) as (connection, _):
-        found = read_commits(connection, after, limit)
-    return JSONResponse({"commits": [dataclasses.asdict(commit) for commit in found]})
+        last = read_commits(connection, after, limit)
+    return JSONResponse({"commits": [dataclasses.asdict(commit) for commit in last]})
 
 
 @router.get("/pairs")
@@ -94,35 +95,22 @@ def pairs(request: Request, search: Sought = "", limit: Limit = 50) -> JSONRespo
 
     Each word of a search has to be found in one of the names; ``XLM`` finds the native asset.
     """
-    ledger, known = _traded(request)
-    words = search.casefold().replace("/", " ").split()
-    found = [pair for pair in known if all(word in f"{_sought(pair.base)} {_sought(pair.counter)}" for word in words)]
+    traded = _traded(request)
+    number, first = found(traded.pairs, search)
     documents = [
-        {
-            "base": str(pair.base),
-            "counter": str(pair.counter),
-            "asks": pair.asks,
-            "bids": pair.bids,
-            "pool": pair.has_pool,
-        }
-        for pair in found[:limit]
+        {"base": pair.base, "counter": pair.counter, "asks": pair.asks, "bids": pair.bids, "pool": pair.has_pool}
+        for pair in first(limit)
     ]
-    return JSONResponse({"ledger": ledger, "found": len(found), "all": len(known), "pairs": documents})
+    return JSONResponse({"ledger": traded.ledger, "found": number, "all": len(traded.pairs), "pairs": documents})
 
 
 @router.get("/assets")
 def assets(request: Request, search: Sought = "", limit: Limit = 50) -> JSONResponse:
     """Assets that can be exchanged, those in most pairs first."""
-    ledger, known = _traded(request)
-    counts: dict[Asset, int] = {}
-    for pair in known:
-        for asset in (pair.base, pair.counter):
-            counts[asset] = counts.get(asset, 0) + 1
-    words = search.casefold().split()
-    found = [asset for asset in counts if all(word in _sought(asset) for word in words)]
-    found.sort(key=lambda asset: (-counts[asset], str(asset)))
-    documents = [{"asset": str(asset), "pairs": counts[asset]} for asset in found[:limit]]
-    return JSONResponse({"ledger": ledger, "found": len(found), "all": len(counts), "assets": documents})
+    traded = _traded(request)
+    number, first = found(traded.assets, search)
+    documents = [{"asset": name, "pairs": pairs} for name, pairs in first(limit)]
+    return JSONResponse({"ledger": traded.ledger, "found": number, "all": len(traded.assets), "assets": documents})
 
 
 @router.get("/order_book_history")
@@ -151,12 +139,13 @@ def order_book_history(
     return JSONResponse(document, headers={"Latest-Ledger": str(seen.ledger)})
 
 
-def _traded(request: Request) -> tuple[int, tuple[TradedPair, ...]]:
+def _traded(request: Request) -> Traded:
     facts: PageFacts = request.app.state.ui
 
-    def ask() -> tuple[int, tuple[TradedPair, ...]]:
+    def ask() -> Traded:
         with snapshot(request) as seen:
-            return seen.ledger, read_traded_pairs(seen.connection)
+            pairs = read_traded_pairs(seen.connection)
+        return Traded.of(seen.ledger, pairs)
 
     return facts.pairs.get(ask)
 
@@ -171,10 +160,6 @@ def _gaps(service: Service) -> Gaps | None:
             return read_gaps(connection)
     except Timeout:
         return None
-
-
-def _sought(asset: Asset) -> str:
-    return f"xlm {asset}" if not asset.code else str(asset).casefold()
 
 
 def _asset(field: str, text: str) -> Asset:
