@@ -158,7 +158,7 @@ def _installed(cache: Path, staged: Path) -> Path | None:
 
 def _install(staged: Path, target: Path) -> None:
     """Runs pip without any network: everything has to be among the staged files or installed already."""
-    target.mkdir()
+    target.mkdir(parents=True)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]
     pip += [f"--find-links={staged}", f"--target={target}", "--no-compile"]
     requirements = staged / _REQUIREMENTS
