@@ -49,7 +49,7 @@ def _cluster_options(function: _Function) -> _Function:
     for name, default, told in ports:
         function = click.option(
             f"--{name}-port",
-            envvar=f"AURORA_FLINK_{name.upper()}_PORT",
+            envvar=f"AURORA_{name.upper()}_PORT",
             type=click.IntRange(0, 65535),
             default=default,
             metavar="PORT",
@@ -63,7 +63,7 @@ def _cluster_options(function: _Function) -> _Function:
     ):
         function = click.option(
             f"--{flag}",
-            envvar=f"AURORA_FLINK_{flag.upper().replace('-', '_')}",
+            envvar=f"AURORA_{flag.upper().replace('-', '_')}",
             type=click.IntRange(min=1),
             default=default,
             metavar="N",
@@ -73,7 +73,7 @@ def _cluster_options(function: _Function) -> _Function:
         )(function)
     return click.option(
         "--embedded",
-        envvar="AURORA_FLINK_EMBEDDED",
+        envvar="AURORA_EMBEDDED",
         is_flag=True,
         show_envvar=True,
         help="One process that is job server and Flink at once: quick to start, one job at a time, no failover.",
