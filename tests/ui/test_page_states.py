@@ -149,3 +149,18 @@ def page_asset(engine: sa.Engine) -> str:
     """An asset that can be had for the native one."""
     with engine.connect() as connection:
         return next(pair.counter for pair in read_traded_pairs(connection) if pair.base == "native")
+
+
+def test_a_pair_that_cannot_be_is_refused_once(browser: Browser, service: Service) -> None:
+    with visiting(browser, service) as visit:
+        visit.may_fail = True
+        asked: list[str] = []
+        visit.page.on("request", lambda request: asked.append(request.url) if "/order_book?" in request.url else None)
+        page = visit.open("#/order-book?base=native&counter=USD:nobody")
+        expect(page.locator("#book-notice")).to_contain_text("Choose another pair above")
+        expect(page.locator("#book")).to_be_hidden()
+        with page.expect_response("**/data/status"):
+            pass
+        with page.expect_response("**/data/status"):
+            pass
+        assert len(asked) == 1

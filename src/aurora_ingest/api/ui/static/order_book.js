@@ -22,6 +22,8 @@ let books = [];
 let past = null;
 let call = null;
 let isOpen = false;
+/** Whether the service refused the pair itself: asking again would change nothing. */
+let isRefused = false;
 
 const field = picker({
   input: byId("pair-input"),
@@ -51,7 +53,7 @@ export function start() {
     announce("The book as it is now");
   });
   watch.addEventListener("standing", ({ detail: facts }) => {
-    if (isOpen && (now === null || facts.last_ledger !== now.ledger)) refresh();
+    if (isOpen && !isRefused && (now === null || facts.last_ledger !== now.ledger)) refresh();
   });
   window.addEventListener("hashchange", () => { isOpen = location.hash.startsWith("#/order-book"); });
 }
@@ -74,6 +76,7 @@ function go(base, counter, instead = false) {
 function choose(base, counter) {
   if (pair?.base === base && pair.counter === counter) return;
   [pair, now, kept, books, past] = [{ base, counter }, null, null, [], null];
+  isRefused = false;
   call?.abort();
   call = null;
   field.settle(`${assetCode(base)} / ${assetCode(counter)}`);
@@ -193,9 +196,10 @@ function refused(error) {
   const notice = byId("book-notice");
   const ingesting = error instanceof Problem && error.status === 503;
   const words = error instanceof Problem && error.field !== null ? `${error.field}: ${error.reason}` : error.message;
+  isRefused = error instanceof Problem && error.status < 500;
   show(notice);
   if (now === null) show(byId("book"), false);
   set(notice, { "data-tone": ingesting ? "warn" : "bad" });
   put(notice, element("strong", {}, ingesting ? "Not there yet." : "This book cannot be shown."), " ", words,
-    ...(error instanceof Problem && !ingesting ? [" Choose another pair above."] : [" It is tried again by itself."]));
+    ...(isRefused ? [" Choose another pair above."] : [" It is tried again by itself."]));
 }

@@ -24,8 +24,8 @@ export const ago = (seconds) => (seconds < 1.5 ? "just now" : `${duration(Math.r
 
 export function assetParts(name) {
   if (name === "native") return { code: "native", issuer: "" };
-  const colon = name.lastIndexOf(":");
-  return { code: name.slice(0, colon), issuer: name.slice(colon + 1) };
+  const [code, issuer = ""] = name.split(":");
+  return { code, issuer };
 }
 
 export const shortIssuer = (issuer) => `${issuer.slice(0, 4)}…${issuer.slice(-4)}`;
@@ -41,7 +41,7 @@ export function assetOf(fields, prefix = "") {
 /** Parameters that name an asset as the service reads them. */
 export function assetParameters(name, prefix) {
   const { code, issuer } = assetParts(name);
-  if (!issuer) return { [`${prefix}asset_type`]: "native" };
+  if (name === "native") return { [`${prefix}asset_type`]: "native" };
   const kind = code.length <= 4 ? "credit_alphanum4" : "credit_alphanum12";
   return { [`${prefix}asset_type`]: kind, [`${prefix}asset_code`]: code, [`${prefix}asset_issuer`]: issuer };
 }
