@@ -14,6 +14,7 @@ from aurora_ingest.cli.source_options import (
     bad_record_option,
     checkpoint_frequency_option,
     chunk_workers_option,
+    give_memory_back,
     ledgers_option,
     network_of,
     network_options,
@@ -155,6 +156,7 @@ def fill_gaps_command(
     """
     if db_url is None:
         raise UsageError("which database? Give --db-url or set AURORA_DB_URL")
+    give_memory_back(workers)
     network = network_of(network_name, network_passphrase, checkpoint_frequency)
     with connected(db_url) as engine:
         from aurora_ingest.db import schema

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from aurora_ingest.cli.source_options import (
     checkpoint_frequency_option,
     chunk_workers_option,
     engine_options,
+    give_memory_back,
     ledgers_option,
     network_of,
     network_options,
@@ -27,9 +27,6 @@ from aurora_ingest.errors import UsageError
 if TYPE_CHECKING:
     from aurora_ingest.pipelines.reingest_range import ReingestPlan
     from aurora_ingest.runners.launch import Engine, EngineChoice
-
-_KEEP_FREED_MS = 0
-"""Milliseconds for which freed memory stays with a process of several workers; has to be set before Arrow is loaded."""
 
 
 @click.command(
@@ -105,9 +102,7 @@ def reingest_range_command(
     transaction or by one swap of files, so running it again changes nothing. It never takes the lock of the live
     cursor. Everything runs in this process, or on the --engine that is named; flags of Apache Beam stand after --.
     """
-    if workers > 1:
-        # Each worker's allocators would keep what it freed for ten seconds, which is more than the workers use.
-        os.environ.setdefault("MIMALLOC_PURGE_DELAY", str(_KEEP_FREED_MS))
+    give_memory_back(workers)
     from aurora_ingest.ledger.ledger_range import LedgerRange
     from aurora_ingest.pipelines import reingest_range
     from aurora_ingest.pipelines.options import ReingestOptions
