@@ -35,7 +35,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Price:
-    """What a cloud takes; list prices change, so they are arguments and no facts of ours.
+    """What a cloud takes; the defaults are from memory, not checked against a price list: give your own.
 
     Attributes:
         cpu_hour: of one virtual core for an hour.
