@@ -133,6 +133,12 @@ def test_a_pair_is_found_and_its_book_is_that_of_the_tables(
         expect(page.locator("#depth-readout")).to_contain_text("Buy up to")
         page.keyboard.press("Home")
         expect(page.locator("#depth-readout")).to_contain_text("Sell up to")
+        # What was typed and not chosen is taken back.
+        page.get_by_role("combobox", name="Pair of assets").fill("eur")
+        expect(page.get_by_role("option").first).to_contain_text("EUR")
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("listbox")).to_be_hidden()
+        expect(page.locator("#pair-input")).to_have_value("native / BTC")
         page.get_by_role("button", name="Swap").click()
         expect(page.locator("#bids tr")).to_have_count(len(asks))
         expect(page.locator("#pair-input")).to_have_value("BTC / native")

@@ -29,6 +29,7 @@ const field = picker({
   input: byId("pair-input"),
   list: byId("pair-options"),
   name: "Pairs of assets",
+  only: true,
   async load(text, signal) {
     const { document: found } = await askPage("pairs", { search: text, limit: 40 }, signal);
     const nothing = found.all === 0 ? "No offer and no pool is there at this ledger" : "No pair with that name";

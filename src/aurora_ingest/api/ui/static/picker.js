@@ -12,12 +12,15 @@ const REST = 150;
  * @param load is given `(text, signal)` and returns `{ items, more }`, more being what was found but is not listed.
  * @param render returns the nodes of an item.
  * @param pick is given the item that was chosen.
+ * @param only whether nothing but items can be chosen: what was typed is taken back when the field is left.
  */
-export function picker({ input, list, load, render, pick, name }) {
+export function picker({ input, list, load, render, pick, name, only = false }) {
   let items = [];
   let active = -1;
   let call = null;
   let timer = null;
+  // What has been chosen already is no search: a click on it shows all there is.
+  let settled = null;
   set(list, { role: "listbox", "aria-label": name });
   set(input, {
     role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": list.id,
@@ -29,6 +32,11 @@ export function picker({ input, list, load, render, pick, name }) {
     active = -1;
     show(list, false);
     set(input, { "aria-expanded": "false", "aria-activedescendant": null });
+  }
+
+  function leave() {
+    close();
+    if (only && settled !== null) input.value = settled;
   }
 
   function mark(at) {
@@ -86,7 +94,7 @@ export function picker({ input, list, load, render, pick, name }) {
     timer = setTimeout(() => open(input.value), REST);
   });
   input.addEventListener("click", () => { if (list.hidden) open(sought()); });
-  input.addEventListener("blur", close);
+  input.addEventListener("blur", leave);
   input.addEventListener("keydown", (event) => {
     const isOpen = !list.hidden;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
@@ -99,12 +107,10 @@ export function picker({ input, list, load, render, pick, name }) {
       choose(Math.max(active, 0));
     } else if (event.key === "Escape" && isOpen) {
       event.preventDefault();
-      close();
+      leave();
     }
   });
 
-  // What has been chosen already is no search: a click on it shows all there is.
-  let settled = null;
   const sought = () => (input.value === settled ? "" : input.value);
   return { settle(text) { settled = text; input.value = text; } };
 }
