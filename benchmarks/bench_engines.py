@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import inputs
@@ -19,7 +19,7 @@ from aurora_ingest.runners.flink.settings import ClusterSettings
 
 NAME = "engines"
 _NETWORK = "load-test"
-_LEDGERS = 1024
+_LEDGERS, _MANY = 1024, 4096
 _CHUNK = 32
 _PRISM = Path.home() / ".cache" / "aurora-ingest" / "prism-2.77.0" / "prism"
 """Built by tests/flink; left out of the suite where it is not."""
@@ -35,13 +35,15 @@ def run(_entries: int, rounds: int) -> Suite:
     finally:
         cluster.down(folder)
     bare, local = series["plain loop, one core"], series["FnApiRunner, one core"]
-    one, two = series["Flink, parallelism 1"], series["Flink, parallelism 2"]
+    one, two = (series[f"Flink, parallelism {count}, four times as long"] for count in (1, 2))
     overheads = [
-        f"{each.case} {each.median('wall') / bare.median('wall'):.2f}" for each in series.values() if each is not bare
+        f"{each.case} {each.median('wall') / bare.median('wall'):.2f}"
+        for each in series.values()
+        if each is not bare and each.work == bare.work
     ]
     return Suite(
         NAME,
-        f"reingest-range to Parquet, {_long_lake().raw_bytes / 1e6:.0f} MB of a load test's ledgers, five tables",
+        f"reingest-range to Parquet, {bare.work / 1e6:.0f} MB of a load test's ledgers, five tables",
         tuple(series.values()),
         (
             "Wall : that of the plain loop, in the same call: " + "; ".join(overheads) + ".",
@@ -64,45 +66,44 @@ def run(_entries: int, rounds: int) -> Suite:
     )
 
 
-def _long_lake() -> MadeLake:
-    """1.2 GB of LedgerCloseMeta: enough for the start of a job to be a small part of it."""
-    return kept_lake("loadtest-long", "loadtest-10048-10077", 64_000, _LEDGERS)
+def _long_lake(ledgers: int) -> MadeLake:
+    """1.2 MB of LedgerCloseMeta per ledger: enough for the start of a job to be a small part of it."""
+    return kept_lake(f"loadtest-{ledgers}", "loadtest-10048-10077", 64_000, ledgers)
 
 
 def _cases(flink: Cluster) -> list[Case]:
-    made = _long_lake()
     out = inputs.SCRATCH / "engines-parquet"
-    source = ["--network", _NETWORK, "--ledgers", made.url, "--from", str(made.first), "--to", str(made.last)]
-    source += ["--chunk-ledgers", str(_CHUNK), "--parquet", str(out)]
-    ours = [sys.executable, "-m", "aurora_ingest", "reingest-range", "--log-level", "warning", "--json", *source]
-    bare = [sys.executable, str(inputs.HERE / "child_engines.py"), *source]
 
     def cluster_cpu() -> Mapping[str, float]:
         pids = {pid for process in flink.processes for pid in processes.members(process)}
         return {"cluster_cpu": sum(processes.cpu_seconds(pid) for pid in pids)}
 
-    def case(name: str, command: list[str], cores: int | None = None, *, on_flink: bool = False) -> Case:
+    def case(name: str, start: Sequence[str], *words: str, ledgers: int = _LEDGERS, cores: int | None = None) -> Case:
+        made = _long_lake(ledgers)
+        source = ["--network", _NETWORK, "--ledgers", made.url, "--from", str(made.first), "--to", str(made.last)]
         return Case(
             name,
-            command,
+            [*start, *source, "--chunk-ledgers", str(_CHUNK), "--parquet", str(out), *words],
             made.raw_bytes,
             "bytes",
             cores=cores,
             before=lambda: shutil.rmtree(out, ignore_errors=True),
-            around=cluster_cpu if on_flink else None,
+            around=cluster_cpu if "flink" in words else None,
             environment=inputs.PYTHON_PATH,
         )
 
-    there = [*ours, "--engine", "flink", "--flink-dir", str(flink.folder), "--parallelism"]
+    ours = [sys.executable, "-m", "aurora_ingest", "reingest-range", "--log-level", "warning", "--json"]
+    there = ["--engine", "flink", "--flink-dir", str(flink.folder), "--parallelism"]
     cases = [
-        case("plain loop, one core", bare, 1),
-        case("FnApiRunner, one core", ours, 1),
-        case("FnApiRunner, 2 workers", [*ours, "--workers", "2"]),
-        case("Flink, parallelism 1", [*there, "1"], on_flink=True),
-        case("Flink, parallelism 2", [*there, "2"], on_flink=True),
+        case("plain loop, one core", [sys.executable, str(inputs.HERE / "child_engines.py")], cores=1),
+        case("FnApiRunner, one core", ours, cores=1),
+        case("FnApiRunner, 2 workers", ours, "--workers", "2"),
     ]
+    for count in ("1", "2"):
+        cases.append(case(f"Flink, parallelism {count}", ours, *there, count))
+        cases.append(case(f"Flink, parallelism {count}, four times as long", ours, *there, count, ledgers=_MANY))
     if _PRISM.exists():
-        cases.append(case("Prism", [*ours, "--", "--runner=PrismRunner", f"--prism_location={_PRISM}"]))
+        cases.append(case("Prism", ours, "--", "--runner=PrismRunner", f"--prism_location={_PRISM}"))
     return cases
 
 
