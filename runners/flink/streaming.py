@@ -77,7 +77,7 @@ class JobName:
             if part.startswith(_FOLDER) and part != f"{_FOLDER}{self.digest}":
                 raise UsageError(
                     f"savepoint {savepoint}: it lies in {part}, so another version or other processors made it; those "
-                    f"of this one lie in {_FOLDER}{self.digest}. Follow without --savepoint: the cursor in the "
+                    f"of this one lie in {_FOLDER}{self.digest}. Follow without --from-savepoint: the cursor in the "
                     "database is enough to go on"
                 )
 
@@ -241,7 +241,7 @@ def savepoint_base(rest: FlinkRest) -> str:
     for entry in rest.get("/jobmanager/config"):
         if entry["key"] == "state.savepoints.dir":
             return str(entry["value"])
-    raise UsageError("the cluster has no state.savepoints.dir: say where, --savepoint DIR")
+    raise UsageError("the cluster has no state.savepoints.dir: say where, --savepoint-dir URL")
 
 
 def jobs_of(rest: FlinkRest, node: str | None = None) -> list[StreamingJob]:

@@ -226,7 +226,7 @@ class StreamingNode(System):
             if self._asked_for is not None:
                 raise UsageError(
                     f"savepoint {self._asked_for}: Flink could not take a job up from it: {job.reason()}; follow "
-                    "without --savepoint, the cursor in the database is enough to go on"
+                    "without --from-savepoint, the cursor in the database is enough to go on"
                 )
             raise RunnerError(f"job {job.job_id} has ended as {state}; another one goes on from the cursor")
         health = job.health()

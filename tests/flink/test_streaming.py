@@ -96,7 +96,7 @@ def test_a_savepoint_is_gone_on_from(
     words += ["--history-tables", ",".join(HISTORY_TABLES), "--order-book-depth", str(DEPTH)]
     words += ["--db-url", db_url, "--poll-interval", "0.1"]
     capsys.readouterr()
-    assert cli.run(["follow", "--engine", "flink", *here, *words, "--detach", "--savepoint", first]) == 0
+    assert cli.run(["follow", "--engine", "flink", *here, *words, "--detach", "--from-savepoint", first]) == 0
     job_id = capsys.readouterr().out.strip()
     until(lambda: cursor_of(db_url) == 90, "ledger 90")
     assert flink_cluster.rest.get(f"/jobs/{job_id}/checkpoints")["latest"]["restored"]["is_savepoint"]
@@ -116,7 +116,9 @@ def _refuse_others(cluster: Cluster, plan: object, savepoint: str, folder: Path)
     """A savepoint is not gone on from with other processors, wherever it lies."""
     other = dataclasses.replace(plan, history_tables=("history_ledgers",))  # type: ignore[type-var]  # a FollowPlan
     with (
-        pytest.raises(UsageError, match=r"another version or other processors made it.*Follow without --savepoint"),
+        pytest.raises(
+            UsageError, match=r"another version or other processors made it.*Follow without --from-savepoint"
+        ),
         following(cluster, other, savepoint),
     ):
         pass

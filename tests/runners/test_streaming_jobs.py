@@ -142,8 +142,8 @@ def test_a_scrape_tells_the_job() -> None:
     "words,told",
     [
         (
-            ["--savepoint", "file:///x"],
-            "--savepoint, --savepoint-dir, --detach and --flink-rest are for --engine flink",
+            ["--from-savepoint", "file:///x"],
+            "--from-savepoint, --savepoint-dir, --detach and --flink-rest are for --engine flink",
         ),
         (["--engine", "flink", "--parallelism", "2"], "ledgers are followed one after the other"),
         (["--engine", "flink", "--flink-rest", "http://flink:8081"], "needs both, --job-endpoint and --flink-rest"),

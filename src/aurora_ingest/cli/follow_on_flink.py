@@ -49,7 +49,7 @@ class JobFlags:
         from aurora_ingest.runners.launch import FLINK
 
         if choice.name != FLINK and self != JobFlags():
-            raise UsageError("--savepoint, --savepoint-dir, --detach and --flink-rest are for --engine flink")
+            raise UsageError("--from-savepoint, --savepoint-dir, --detach and --flink-rest are for --engine flink")
 
 
 def job_options(function: _Function) -> _Function:
@@ -57,9 +57,14 @@ def job_options(function: _Function) -> _Function:
 
     @functools.wraps(function)
     def with_flags(
-        *args: Any, savepoint: str | None, savepoint_dir: str | None, detach: bool, rest_url: str | None, **rest: Any
+        *args: Any,
+        from_savepoint: str | None,
+        savepoint_dir: str | None,
+        detach: bool,
+        rest_url: str | None,
+        **rest: Any,
     ) -> Any:
-        return function(*args, job=JobFlags(savepoint, savepoint_dir, detach, rest_url), **rest)
+        return function(*args, job=JobFlags(from_savepoint, savepoint_dir, detach, rest_url), **rest)
 
     command: Any = flink_rest_option(with_flags)
     for option in (
@@ -78,8 +83,8 @@ def job_options(function: _Function) -> _Function:
             help="With --engine flink: where the job leaves a savepoint at its end, as Flink's machines see it.",
         ),
         click.option(
-            "--savepoint",
-            envvar="AURORA_RESUME_FROM",
+            "--from-savepoint",
+            envvar="AURORA_FROM_SAVEPOINT",
             metavar="URL",
             show_envvar=True,
             help="With --engine flink: savepoint or retained checkpoint that the job goes on from.",

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     is_flag=True,
     envvar="AURORA_SAVEPOINT",
     show_envvar=True,
-    help="Leave a savepoint, from which follow --savepoint goes on; its place is printed.",
+    help="Leave a savepoint, from which follow --from-savepoint goes on; its place is printed.",
 )
 @click.option(
     "--savepoint-dir",
