@@ -7,9 +7,11 @@ mod json_special;
 pub mod json_table;
 mod json_text;
 pub mod order;
+pub mod reject;
 #[cfg(test)]
 mod tests;
 
-pub use cursor::{Cur, DEFAULT_DEPTH, MAX_DEPTH, X, XdrFault, XdrReject};
+pub use cursor::{Cur, DEFAULT_DEPTH, MAX_DEPTH};
 pub use generated::{ledger_key_of_entry, skip_by_name, sort_key_of_entry};
 pub use json_table::json_by_name;
+pub use reject::{X, XdrFault, XdrReject};
