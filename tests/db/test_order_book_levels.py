@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 import pyarrow as pa
+import pytest
 import sqlalchemy as sa
 
 from aurora_ingest import _kernel
-from aurora_ingest.db import load, order_book_levels
+from aurora_ingest.db import chunk_locks, load, order_book_levels
 from aurora_ingest.db.engine import writing
 from aurora_ingest.db.gaps import read_gaps
 from aurora_ingest.db.history import delete_ledgers
@@ -111,6 +112,21 @@ def test_a_node_goes_back_to_the_first_ledger_that_lacks_its_books(engine: sa.En
     assert (place(98), place(100)) == (95, 95)
     assert place(95 + order_book_levels.MOST_BACK) == 95
     assert place(99 + order_book_levels.MOST_BACK) == 99 + order_book_levels.MOST_BACK
+
+
+@pytest.mark.postgres
+def test_a_node_that_falls_silent_while_it_writes_holds_nobody_up(
+    postgres: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order_book_levels, "_SILENCE_SECONDS", 1)
+    ledgers = LedgerRange(7, 7)
+    with postgres.connect() as silent:
+        silent.begin()
+        order_book_levels._send(silent, _rows(ledgers))
+        chunk_locks.lock_ledgers(silent, ledgers)
+        assert order_book_levels.write_ledgers(postgres, ledgers, [1], _rows(ledgers)) == 1
+        with pytest.raises(sa.exc.DBAPIError):
+            silent.exec_driver_sql("SELECT 1")
 
 
 def test_the_table_is_that_of_the_rows() -> None:
