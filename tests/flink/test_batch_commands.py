@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from aurora_ingest.runners.flink.cluster import Cluster
+from aurora_ingest.transforms.processors import TABLES
+from closed_network import ARCHIVE
 from flink_batches import FIRST, Left, carried_out, command, left, reingest_command
 
 pytestmark = pytest.mark.slow
@@ -121,3 +123,18 @@ def test_prism_leaves_the_same(
     done = carried_out(reingest_command(history_lake, tmp_path, "--db-url", url, "--", *flags))
     assert done.returncode == 0, done.stderr
     assert left(tmp_path, url, expected_history.tables) == expected_history
+
+
+@pytest.mark.postgres
+def test_prism_leaves_the_same_state(prism: Path, new_database: Callable[[], str], tmp_path: Path) -> None:
+    archive = ["--network", "standalone", "--checkpoint-frequency", "8", "--history-archive-url", str(ARCHIVE)]
+    here, there = tmp_path / "here", tmp_path / "there"
+    states = []
+    for folder, engine in ((here, []), (there, ["--", "--runner=PrismRunner", f"--prism_location={prism}"])):
+        url = new_database()
+        targets = ["--checkpoint", "95", "--db-url", url, "--parquet", str(folder), "--work-dir", str(folder / ".work")]
+        done = carried_out(command("build-state", *archive, *targets, *engine))
+        assert done.returncode == 0, done.stderr
+        states.append(left(folder, url, TABLES))
+    assert states[0] == states[1]
+    assert states[0].tables["accounts"] != states[0].tables["offers"]
