@@ -45,6 +45,6 @@ def test_events_become_figures_of_their_step() -> None:
 
 def test_fields_of_a_line_are_in_its_text(caplog: pytest.LogCaptureFixture) -> None:
     log = beam_counters._InWords(logging.getLogger("aurora_ingest.ledger"), {})
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "aurora_ingest"):
         metrics.LoggingLedgerReporter(log, clock=lambda: 0.0).on_new_ledger(64)
     assert caplog.messages == ["Reading new ledger sequence=64"]
