@@ -14,6 +14,7 @@ from pathlib import Path
 from aurora_ingest.errors import ClusterError
 
 _ZOMBIE = "Z"
+_STATE, _SESSION, _STARTED = 0, 3, 19  # places among the fields that `_stat` returns
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,15 @@ def command_line(pid: int) -> str:
 
 
 def _group(process: Process) -> list[int]:
-    """Finds the members of the session that `process` leads; a later process of the same number leads another one."""
+    """Finds the members of the session that `process` leads, none if its number is another process's by now."""
+    leader = _stat(process.pid)
+    if leader is not None and leader[_STARTED] != process.started:
+        return []
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             fields = _stat(int(folder.name))
-            if fields is not None and fields[3] == str(process.pid) and int(fields[19]) >= int(process.started):
+            if fields is not None and fields[_SESSION] == str(process.pid):
                 found.append(int(folder.name))
     return found
 
@@ -114,7 +118,7 @@ def _started(pid: int) -> str | None:
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     fields = _stat(pid)
-    return None if fields is None or fields[0] == _ZOMBIE else fields[19]
+    return None if fields is None or fields[_STATE] == _ZOMBIE else fields[_STARTED]
 
 
 def _stat(pid: int) -> list[str] | None:

@@ -47,11 +47,17 @@ def flink_embedded(flink_programs: None, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture(scope="session")
-def flink_cluster(flink_programs: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A standalone cluster with two task managers. Who kills a process of it starts it again (`Cluster.restart`)."""
+def flink_standalone(flink_programs: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The cluster of `flink_cluster`, as it was when it started."""
     with _running(tmp_path_factory.mktemp("flink-cluster"), ClusterSettings(**_ANY)) as cluster:
         yield cluster
         assert all(process.alive for process in flink.running(cluster.folder).processes)
+
+
+@pytest.fixture
+def flink_cluster(flink_standalone: Cluster) -> Cluster:
+    """A standalone cluster with two task managers. Who kills a process of it starts it again (`Cluster.restart`)."""
+    return flink.running(flink_standalone.folder)  # with the processes that earlier tests have started anew
 
 
 @contextmanager

@@ -77,6 +77,8 @@ def test_a_process_of_the_same_number_is_another_one(tmp_path: Path) -> None:
         stranger = processes.Process("stranger", sleeper.pid, "1")
         assert sleeper.alive
         assert not stranger.alive
+        assert processes.members(sleeper) == [sleeper.pid]
+        assert processes.members(stranger) == []  # so that nothing is sent to them when it is stopped
         processes.stop([stranger])
         assert sleeper.alive
     finally:
