@@ -38,6 +38,11 @@ BATCH_RETRIES = 3
 BATCH_DELAY_SECONDS = 3
 """Longer than workers are kept between stages: a new attempt must not find the one that was killed."""
 
+_NETWORK_MB = 128
+_SORT_BUFFERS = 64
+"""Of 32 KiB, for each output of a batch's step that is being written: a state build writes many at once, and with
+Flink's own 512 four of them take what a task manager has."""
+
 _FOR_EVER = 2**31 - 1
 
 
@@ -140,8 +145,9 @@ def flink_conf(settings: ClusterSettings, folder: Path, reader: str) -> str:
         "taskmanager.memory.task.heap.size": f"{settings.heap_mb}m",
         "taskmanager.memory.framework.off-heap.size": "128m",
         "taskmanager.memory.task.off-heap.size": "128m",
-        "taskmanager.memory.network.min": "64m",
-        "taskmanager.memory.network.max": "64m",
+        "taskmanager.memory.network.min": f"{_NETWORK_MB}m",
+        "taskmanager.memory.network.max": f"{_NETWORK_MB}m",
+        "taskmanager.network.sort-shuffle.min-buffers": _SORT_BUFFERS,
         "taskmanager.memory.managed.size": "128m",
         "taskmanager.memory.jvm-metaspace.size": "256m",
         "taskmanager.memory.jvm-overhead.min": "128m",
@@ -176,7 +182,7 @@ def _restarts(attempts: int, seconds: int) -> dict[str, object]:
 def task_manager_memory(settings: ClusterSettings) -> tuple[str, ...]:
     """Returns Java's flags for the memory that `flink_conf` promises."""
     heap = 128 + settings.heap_mb
-    return (f"-Xmx{heap}m", f"-Xms{heap}m", "-XX:MaxDirectMemorySize=320m", "-XX:MaxMetaspaceSize=256m")
+    return (f"-Xmx{heap}m", f"-Xms{heap}m", f"-XX:MaxDirectMemorySize={256 + _NETWORK_MB}m", "-XX:MaxMetaspaceSize=256m")
 
 
 LOG4J = """\

@@ -6,18 +6,20 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 import pytest
+from make_archive import WrittenArchive
 
-from aurora_ingest.db.engine import connect
 from aurora_ingest.db.history_tables import HISTORY_TABLES
 from aurora_ingest.runners.flink import cluster as flink
 from aurora_ingest.runners.flink.cluster import Cluster
 from aurora_ingest.runners.flink.rest import FlinkRest
-from flink_batches import Left, carried_out, environment, left, reingest_command
+from flink_batches import Left, build, carried_out, environment, left, on_flink, reingest_command
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.shared_data]
 
@@ -51,28 +53,31 @@ def whole_cluster(flink_cluster: Cluster, wait_for: Callable[..., None]) -> Iter
 
 
 @contextmanager
-def _held(url: str) -> Iterator[None]:
-    """Keeps the chunks of a reingest from being written while the block runs: their work is then in the middle."""
+def _held(url: str, table: LiteralString) -> Iterator[None]:
+    """Keeps a table from being written while the block runs: the work of a batch is then in the middle."""
     with psycopg.connect(url) as connection:
-        connection.execute("LOCK TABLE history_operations IN SHARE MODE")
+        connection.execute(f"LOCK TABLE {table} IN SHARE MODE")
         yield
 
 
 def _waiting(url: str) -> int:
     """Returns how many sessions wait for a lock of the database."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        row = connection.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        ).fetchone()
+    waiting: LiteralString = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return _count(url, f"SELECT count(*) {waiting}")
+
+
+def _count(url: str, query: LiteralString) -> int:
+    with psycopg.connect(url) as connection:
+        row = connection.execute(query).fetchone()
     return 0 if row is None else int(row[0])
 
 
-def _written(url: str) -> int:
-    engine = connect(url)
-    with engine.connect() as connection:
-        found = connection.exec_driver_sql("SELECT count(DISTINCT sequence) FROM history_ledgers").scalar_one()
-    engine.dispose()
-    return int(found)
+def _ledgers(url: str) -> int:
+    return _count(url, "SELECT count(DISTINCT sequence) FROM history_ledgers")
+
+
+def _units(url: str) -> int:
+    return _count(url, "SELECT count(*) FROM ingest_build_receipts")
 
 
 def _failure_of_newest(rest: FlinkRest) -> str | None:
@@ -98,11 +103,11 @@ def test_a_reingest_survives_the_end_of(
     with (tmp_path / "said").open("w+") as said:
         job = subprocess.Popen(words, env=environment(), stdout=said, stderr=subprocess.STDOUT)
         try:
-            wait_for("the first chunks", lambda: _written(url) > 0 or job.poll() is not None, 300)
-            with _held(url):
+            wait_for("the first chunks", lambda: _ledgers(url) > 0 or job.poll() is not None, 300)
+            with _held(url, "history_operations"):
                 wait_for("two chunks under way", lambda: _waiting(url) > 1 or job.poll() is not None, 120)
                 assert job.poll() is None, (tmp_path / "said").read_text()
-                done = _written(url)
+                done = _ledgers(url)
                 assert 0 < done < _LEDGERS
                 _kill(victim, whole_cluster)
             assert job.wait(400) == 0, (tmp_path / "said").read_text()
@@ -111,6 +116,29 @@ def test_a_reingest_survives_the_end_of(
             job.wait()
     assert _failure_of_newest(whole_cluster.rest)
     assert left(tmp_path / "out", url, HISTORY_TABLES) == undisturbed
+
+
+@pytest.mark.parametrize("victim", ["task-manager", "worker"])
+def test_a_state_build_survives_the_end_of(
+    victim: str,
+    whole_cluster: Cluster,
+    small_archive: WrittenArchive,
+    expected_state: Left,
+    new_database: Callable[[], str],
+    wait_for: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    url = new_database()
+    engine = on_flink(whole_cluster, 2)
+    with ThreadPoolExecutor(1) as thread:
+        job = thread.submit(build, small_archive, engine, tmp_path, url)
+        wait_for("the first units", lambda: _units(url) > 0 or job.done(), 300)
+        with _held(url, "ingest_build_receipts"):
+            wait_for("units under way", lambda: _waiting(url) > 0 or job.done(), 120)
+            assert not job.done(), job.result()
+            _kill(victim, whole_cluster)
+        assert job.result(400) == expected_state
+    assert _failure_of_newest(whole_cluster.rest)
 
 
 def _kill(victim: str, cluster: Cluster) -> None:
