@@ -34,7 +34,8 @@ from aurora_ingest.runners.flink.settings import (
     ClusterSettings,
     flink_conf,
     free_port,
-    port_is_free,
+    prometheus_flags,
+    taken_port,
     task_manager_memory,
 )
 
@@ -218,11 +219,12 @@ def _commands(folder: Path, settings: ClusterSettings, jars: Jars) -> dict[str, 
     commands = {}
     if not settings.embedded:
         main = f"{_PREFIX}.entrypoint.StandaloneSessionClusterEntrypoint"
-        commands[JOB_MANAGER] = [*java("-Xmx384m", *_LEAN), main, "--configDir", conf]
+        flags = ["--configDir", conf, *prometheus_flags(settings, 0)]
+        commands[JOB_MANAGER] = [*java("-Xmx384m", *_LEAN), main, *flags]
         main = f"{_PREFIX}.taskexecutor.TaskManagerRunner"
         for number in range(1, settings.task_managers + 1):
             name = f"task-manager-{number}"
-            flags = ["--configDir", conf, f"-Dtaskmanager.resource-id={name}"]
+            flags = ["--configDir", conf, f"-Dtaskmanager.resource-id={name}", *prometheus_flags(settings, number)]
             commands[name] = [*java(*task_manager_memory(settings), "-XX:+UseSerialGC"), main, *flags]
     memory = ("-Xmx768m", "-XX:+UseSerialGC") if settings.embedded else ("-Xmx384m", *_LEAN)
     commands[JOB_SERVER] = [
@@ -265,11 +267,12 @@ def _with_ports(settings: ClusterSettings) -> ClusterSettings:
     """Decides the ports that are left open and refuses those that are taken."""
     changed: dict[str, Any] = {}
     for name, port in settings.ports.items():
+        count = settings.listeners(name)
         if port == 0:
-            changed[f"{name}_port"] = free_port()
-        elif not port_is_free(port):
+            changed[f"{name}_port"] = free_port(count)
+        elif (taken := taken_port(port, count)) is not None:
             raise ClusterError(
-                f"port {port} is taken, which was to be the cluster's {name} port: give another one with "
+                f"port {taken} is taken, which was to be the cluster's {name} port: give another one with "
                 f"--{name}-port, or 0 for any"
             )
     return dataclasses.replace(settings, **changed)

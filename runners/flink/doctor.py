@@ -13,7 +13,7 @@ from pathlib import Path
 
 from aurora_ingest.runners.flink import cluster
 from aurora_ingest.runners.flink.jars import BEAM_RUNNER_VERSION, FLINK_VERSION, usual_jars
-from aurora_ingest.runners.flink.settings import ClusterSettings, port_is_free
+from aurora_ingest.runners.flink.settings import ClusterSettings, taken_port
 
 _JAVA = (11, 17)
 """Oldest and newest Java that Flink 1.16 runs on."""
@@ -84,9 +84,11 @@ def _ports(folder: Path, settings: ClusterSettings) -> Iterator[Check]:
         return
     for name, port in settings.ports.items():
         if port:
-            ok = port_is_free(port)
+            taken = taken_port(port, settings.listeners(name))
             advice = f"give another one with --{name}-port, or 0 for any free one"
-            yield Check(f"port {port} ({name})", ok, "free" if ok else "taken", "" if ok else advice)
+            yield Check(
+                f"port {taken or port} ({name})", not taken, "taken" if taken else "free", advice if taken else ""
+            )
 
 
 def _memory(*, embedded: bool) -> Check:

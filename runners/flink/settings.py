@@ -44,6 +44,7 @@ _SORT_BUFFERS = 64
 Flink's own 512 four of them take what a task manager has."""
 
 _FOR_EVER = 2**31 - 1
+_LAST_PORT = 65535
 
 
 def default_flink_dir() -> Path:
@@ -68,6 +69,8 @@ class ClusterSettings:
         artifact_port: where the files of a job are sent to.
         rpc_port: where task managers find the job manager.
         pool_port: where a pool of Python workers listens (environment EXTERNAL), or None for no pool.
+        prometheus_port: where the job manager tells its metrics, the task managers at the ports after it; None for
+            not at all.
         heap_mb: heap of a task manager's tasks.
     """
 
@@ -79,6 +82,7 @@ class ClusterSettings:
     artifact_port: int = 8098
     rpc_port: int = 6123
     pool_port: int | None = None
+    prometheus_port: int | None = None
     heap_mb: int = 384
 
     def __post_init__(self) -> None:
@@ -86,6 +90,8 @@ class ClusterSettings:
             raise UsageError(
                 f"{self.task_managers} task managers with {self.slots} slots: expected at least one of each"
             )
+        if self.embedded and self.prometheus_port is not None:
+            raise UsageError("an embedded cluster has no processes to ask for metrics: leave out --prometheus-port")
 
     @property
     def ports(self) -> dict[str, int]:
@@ -95,11 +101,23 @@ class ClusterSettings:
             ports["rpc"] = self.rpc_port
         if self.pool_port is not None:
             ports["pool"] = self.pool_port
+        if self.prometheus_port is not None:
+            ports["prometheus"] = self.prometheus_port
         return ports
 
+    def listeners(self, name: str) -> int:
+        """Returns how many ports in a row are taken from the one of this name on."""
+        return 1 + self.task_managers if name == "prometheus" else 1
 
-def port_is_free(port: int) -> bool:
-    """Tells whether nobody listens at a port of this machine."""
+
+def taken_port(first: int, count: int = 1) -> int | None:
+    """Returns the first port of `count` in a row at which somebody listens, if there is one."""
+    return next((port for port in range(first, first + count) if not _is_free(port)), None)
+
+
+def _is_free(port: int) -> bool:
+    if port > _LAST_PORT:
+        return False
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -109,12 +127,14 @@ def port_is_free(port: int) -> bool:
         return True
 
 
-def free_port() -> int:
-    """Returns a port at which nobody listens now."""
-    with socket.socket() as probe:
-        probe.bind((ADDRESS, 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port(count: int = 1) -> int:
+    """Returns the first of `count` ports in a row at which nobody listens now."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind((ADDRESS, 0))
+            port: int = probe.getsockname()[1]
+        if taken_port(port, count) is None:
+            return port
 
 
 def flink_conf(settings: ClusterSettings, folder: Path, reader: str) -> str:
@@ -166,6 +186,9 @@ def flink_conf(settings: ClusterSettings, folder: Path, reader: str) -> str:
     }
     if reader == CLUSTER:
         keys |= {"taskmanager.numberOfTaskSlots": settings.slots, **_restarts(_FOR_EVER, 1)}
+        if settings.prometheus_port is not None:
+            factory = "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"
+            keys["metrics.reporter.prometheus.factory.class"] = factory  # the port is each process's own
     elif reader == BATCHES:
         keys |= _restarts(BATCH_RETRIES, BATCH_DELAY_SECONDS)
     return "".join(f"{key}: {value}\n" for key, value in keys.items())
@@ -182,7 +205,18 @@ def _restarts(attempts: int, seconds: int) -> dict[str, object]:
 def task_manager_memory(settings: ClusterSettings) -> tuple[str, ...]:
     """Returns Java's flags for the memory that `flink_conf` promises."""
     heap = 128 + settings.heap_mb
-    return (f"-Xmx{heap}m", f"-Xms{heap}m", f"-XX:MaxDirectMemorySize={256 + _NETWORK_MB}m", "-XX:MaxMetaspaceSize=256m")
+    return (
+        f"-Xmx{heap}m",
+        f"-Xms{heap}m",
+        f"-XX:MaxDirectMemorySize={256 + _NETWORK_MB}m",
+        "-XX:MaxMetaspaceSize=256m",
+    )
+
+
+def prometheus_flags(settings: ClusterSettings, place: int) -> list[str]:
+    """Returns the flags that give a process its port for Prometheus: the first one (0) is the job manager."""
+    port = settings.prometheus_port
+    return [] if port is None else [f"-Dmetrics.reporter.prometheus.port={port + place}"]
 
 
 LOG4J = """\

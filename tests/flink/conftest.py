@@ -49,7 +49,8 @@ def flink_embedded(flink_programs: None, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="session")
 def flink_standalone(flink_programs: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The cluster of `flink_cluster`, as it was when it started."""
-    with _running(tmp_path_factory.mktemp("flink-cluster"), ClusterSettings(**_ANY)) as cluster:
+    settings = ClusterSettings(prometheus_port=0, **_ANY)
+    with _running(tmp_path_factory.mktemp("flink-cluster"), settings) as cluster:
         yield cluster
         assert all(process.alive for process in flink.running(cluster.folder).processes)
 

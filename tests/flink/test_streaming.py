@@ -6,11 +6,13 @@ import dataclasses
 import os
 import shutil
 import signal
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 import closed_network
 from aurora_ingest import cli
@@ -65,6 +67,18 @@ def _books(url: str) -> int:
     return 0 if row is None else int(row[0])
 
 
+def _told_to_prometheus(cluster: Cluster, figure: str) -> list[float]:
+    """What the processes of a cluster tell Prometheus under our name for a figure."""
+    first = cluster.settings.ports["prometheus"]
+    told = [
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10).read().decode()
+        for port in range(first, first + 1 + len(cluster.task_managers))
+    ]
+    assert all("flink_" in each for each in told)
+    families = text_string_to_metric_families("".join(told))
+    return [sample.value for family in families for sample in family.samples if sample.name.endswith(figure)]
+
+
 def _once(url: str) -> bool:
     return list(commits_of(url)) == list(range(closed_network.CHECKPOINT + 1, LAST + 1))
 
@@ -87,6 +101,7 @@ def test_a_savepoint_is_gone_on_from(
         assert is_well
         assert facts["checkpoints"] >= 1
         until(lambda: node.job.figures().get("ledgers_led") == 17, "the counts of the job's steps")
+        until(lambda: 17.0 in _told_to_prometheus(flink_cluster, "ledgers_led"), "Flink to tell them to Prometheus")
         first = node.end()
     assert JobName.of("one", plan.made_by).savepoint_folder("") in first
     source.give(*range(81, 91))

@@ -40,6 +40,7 @@ def _usual_folder(_ctx: click.Context, _param: click.Parameter, value: Path | No
 def _cluster_options(function: _Function) -> _Function:
     """Adds what a cluster is made of; the names are those of `ClusterSettings`."""
     ports = (
+        ("prometheus", None, "Metrics of the job manager, of task managers at the ports after it; none if not given."),
         ("pool", None, "A pool of Python workers for the environment EXTERNAL; none if not given."),
         ("rpc", 6123, "Where task managers find the job manager."),
         ("artifact", 8098, "Where files of a job are sent to."),
