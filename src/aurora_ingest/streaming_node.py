@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from aurora_ingest.db.found_state import Found, look
 from aurora_ingest.db.lead_books import commits_after
 from aurora_ingest.errors import (
     BackendError,
@@ -26,7 +27,7 @@ from aurora_ingest.runners.flink import streaming
 from aurora_ingest.runners.flink.rest import FlinkRest
 from aurora_ingest.runners.flink.streaming import JobHealth, JobName, StreamingJob
 from aurora_ingest.runners.ticks import FlinkTicks
-from aurora_ingest.system import Found, System, SystemOptions, SystemState
+from aurora_ingest.system import System, SystemOptions, SystemState
 from aurora_ingest.transforms import metrics
 
 _LOG = logging.getLogger(__name__)
@@ -135,7 +136,7 @@ class StreamingNode(System):
             return SystemState.STOP
         answered = asked = time.monotonic()
         while not self._stop.is_set():
-            found, last = self._look(database)
+            found, last = look(database, self._plan.network.passphrase)
             if last is not None:
                 self._move(database, last)
                 if self._plan.until is not None and last >= self._plan.until:

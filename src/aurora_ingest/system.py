@@ -17,8 +17,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from aurora_ingest.db import builds, cursor, guards, live, lost_state, nodes, schema
+from aurora_ingest.db import builds, found_state, live, lost_state, nodes, schema
 from aurora_ingest.db.engine import connect
+from aurora_ingest.db.found_state import Found, look
 from aurora_ingest.errors import (
     ArchiveError,
     ArchiveStateError,
@@ -61,15 +62,6 @@ class SystemState(Enum):
     WAIT_FOR_CHECKPOINT = "wait for checkpoint"
     RESUME = "resume"
     STOP = "stop"
-
-
-class Found(Enum):
-    """What a database holds, as the decision at the start sees it."""
-
-    NOTHING = "no state"
-    OLDER = "a state of an older version"
-    INVALID = "a state that was found wrong"
-    STATE = "a state"
 
 
 @dataclass(frozen=True)
@@ -222,45 +214,13 @@ class System:
     def _start(self) -> SystemState:
         database = self._open()
         schema.require(database)
-        found, last = self._look(database)
+        found, last = look(database, self._plan.network.passphrase)
         _LOG.info("Found in the database", extra={"found": found.value, "last_ledger": last})
         if found is not Found.STATE:
             return SystemState.BUILD
-        self._require_whole_state(database)
+        found_state.require_tables(database, self._plan.rules.state_tables)
         nodes.agree_on_history(database, self._plan.node, self._plan.history_tables)
         return SystemState.RESUME
-
-    def _require_whole_state(self, database: sa.Engine) -> None:
-        """Refuses to follow onto some of the tables only: the others would get changed rows and lack the rest.
-
-        Raises:
-            StateError: the state was built with some tables left out.
-        """
-        with database.connect() as connection:
-            built = builds.published_tables(connection)
-        lost = [] if built is None else [table for table in self._plan.rules.state_tables if table not in built]
-        if lost:
-            raise StateError(
-                f"the state was built without {', '.join(lost)}: build all tables with build-state before following"
-            )
-
-    def _look(self, database: sa.Engine) -> tuple[Found, int | None]:
-        """What the database holds.
-
-        Raises:
-            MigrationError: a state of a newer version: this node has to stop.
-            NetworkMismatchError: the state of another network.
-        """
-        with database.connect() as connection:
-            guards.check_network(connection, self._plan.network.passphrase)
-            guards.check_version(connection)
-            last, version = cursor.read_last_ledger(connection), cursor.read_version(connection)
-            invalid = cursor.read(connection, cursor.STATE_INVALID) == "true"
-        if last is None:
-            return Found.NOTHING, None
-        if version != cursor.CURRENT_VERSION:
-            return Found.OLDER, last
-        return (Found.INVALID if invalid else Found.STATE), last
 
     def _build(self) -> SystemState:
         database, options = self._open(), self._options
@@ -309,7 +269,7 @@ class System:
             facts = {"build": each.build_id[:12], "units": each.units, "seconds_silent": round(each.seconds_silent, 1)}
             _LOG.info("Waiting for another node's state build", extra=facts)
         self._stop.wait(self._options.poll_interval)
-        found, _ = self._look(database)
+        found, _ = look(database, self._plan.network.passphrase)
         if found is Found.STATE:
             return SystemState.START
         alive = any(each.seconds_silent < self._options.takeover_after for each in others)
@@ -327,7 +287,7 @@ class System:
             position = self._first_position(database)
             noted = 0.0
             while not self._stop.is_set():
-                found, last = self._look(database)
+                found, last = look(database, self._plan.network.passphrase)
                 if found is not Found.STATE or last is None:
                     return SystemState.START
                 if self._seen_cursor is not None and last < self._seen_cursor:

@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import apache_beam as beam
 import pytest
@@ -16,6 +17,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, SetupOption
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.transforms.userstate import BagStateSpec, OrderedListStateSpec
 
+import closed_network
 from aurora_ingest.cli import run
 from aurora_ingest.errors import UsageError
 from aurora_ingest.ledger.ledger_range import LedgerRange
@@ -199,6 +201,7 @@ def test_addresses_of_this_machine_inside_a_step_are_refused(place: str) -> None
 BUILD = ("build-state", "--network", "standalone", "--checkpoint-frequency", "8", "--checkpoint", "95")
 PLACES = ("--history-archive-url", "gs://aurora-dataflow/archive", "--parquet", "gs://aurora-dataflow/t")
 WORK = ("--work-dir", "gs://aurora-dataflow/w")
+CLOSED = ("--network", "standalone", "--checkpoint-frequency", "8")
 FOLLOW = ("follow", "--network", "testnet", "--ledgers", "gs://aurora-dataflow/lake", "--db-url")
 
 
@@ -298,8 +301,33 @@ def test_a_template_is_written_to_a_bucket(archive: str, gs: str) -> None:
     template = patient_store(f"{gs}/templates", "x").get("build-state")
     assert b"image:1" in template
     staged = patient_store(gs, "x")
-    (graph,) = [path for path in staged.walk("tmp/staging/") if path.endswith("pipeline.pb")]
-    assert b"BuildRanges" in staged.get(graph)
+    graphs = [path for path in staged.walk("tmp/staging/") if path.endswith("pipeline.pb")]
+    assert any(b"BuildRanges" in staged.get(path) for path in graphs)
+
+
+@pytest.mark.postgres
+def test_following_is_sent_as_a_template_by_its_command(
+    gs: str, postgres_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All of the command but the cloud: the database is asked, the graph judged, and written to the emulator."""
+    lake = ["--lake", f"{gs}/closed", "--files-per-partition", "64"]
+    stream = ["--ledgers", str(closed_network.STREAM), "--from", "2", "--to", "70"]
+    assert run(["write-lake", "--network", "standalone", *stream, *lake]) == 0
+    written = urlsplit(postgres_url)
+    far = f"postgresql://{written.username}@database.example{written.path}?hostaddr=127.0.0.1&port={written.port}"
+    words = ["follow", *CLOSED, "--ledgers", f"{gs}/closed", "--db-url", far, "--engine", "dataflow", "--", *FLAGS]
+    words += ["--no_auth", f"--template_location={gs}/templates/follow", "--sdk_container_image=image:1"]
+    assert run(words) == 1
+    assert "run `aurora-ingest db migrate`" in capsys.readouterr().err
+    assert run(["db", "migrate", "--db-url", postgres_url]) == 0
+    assert run(words) == 1
+    assert "the database holds no state, nothing to follow from: run build-state first" in capsys.readouterr().err
+    closed_network.state_at(postgres_url).dispose()
+    assert run(words) == 0
+    assert capsys.readouterr().out.endswith("the template is written\n")
+    assert b"image:1" in patient_store(f"{gs}/templates", "x").get("follow")
+    graphs = [path for path in patient_store(gs, "x").walk("tmp/staging/") if path.endswith("pipeline.pb")]
+    assert any(b"LeadLedgers" in patient_store(gs, "x").get(path) for path in graphs)
 
 
 def test_flags_in_the_docs_are_beams(gs: str) -> None:

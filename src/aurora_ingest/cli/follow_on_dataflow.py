@@ -9,6 +9,8 @@ import click
 from aurora_ingest.errors import DatabaseError
 
 if TYPE_CHECKING:
+    import apache_beam as beam
+
     from aurora_ingest.pipelines.follow import FollowPlan
     from aurora_ingest.runners.launch import EngineChoice
 
@@ -25,11 +27,16 @@ def follow_on_dataflow(plan: FollowPlan, ledgers_url: str, flags: tuple[str, ...
         choice: the engine.
 
     Raises:
-        UsageError: an option that Dataflow cannot take.
-        DatabaseError: the database has no state.
+        UsageError: an option that Dataflow cannot take; living nodes write other history tables.
+        DatabaseError: the database has no state, or one that has to be built anew.
+        MigrationError: the schema is not ours, or the state of a newer version.
+        NetworkMismatchError: the database holds another network.
+        StateError: the state was built without some tables.
     """
-    from aurora_ingest.db.cursor import read_last_ledger
+    from aurora_ingest.db import schema
     from aurora_ingest.db.engine import connect
+    from aurora_ingest.db.found_state import Found, look, require_tables
+    from aurora_ingest.db.nodes import agree_on_history
     from aurora_ingest.pipelines.follow import build_follow
     from aurora_ingest.runners import dataflow, launch
     from aurora_ingest.runners.ticks import PeriodicTicks
@@ -38,12 +45,19 @@ def follow_on_dataflow(plan: FollowPlan, ledgers_url: str, flags: tuple[str, ...
     dataflow.refuse_local_places({"--ledgers": [ledgers_url], "--db-url": [plan.db_url]})
     database = connect(plan.db_url)
     try:
-        with database.connect() as connection:
-            last = read_last_ledger(connection)
+        schema.require(database)
+        found, _ = look(database, plan.network.passphrase)
+        if found is not Found.STATE:
+            raise DatabaseError(
+                f"the database holds {found.value}, nothing to follow from: run build-state first, on any engine"
+            )
+        require_tables(database, plan.rules.state_tables)
+        agree_on_history(database, plan.node, plan.history_tables)
     finally:
         database.dispose()
-    if not last:
-        raise DatabaseError("the database has no state to follow from: run build-state first, on any engine")
-    ticks = PeriodicTicks(plan.tick_seconds or 1.0)
-    job = dataflow.run(lambda pipeline: build_follow(pipeline, plan, ticks), engine)
+
+    def graph(pipeline: beam.Pipeline) -> None:
+        build_follow(pipeline, plan, PeriodicTicks(plan.tick_seconds or 1.0))  # anew: it is built once to be judged
+
+    job = dataflow.run(graph, engine)
     click.echo(job if job is not None else "the template is written")

@@ -53,8 +53,9 @@ def print_follow_plan(options: SystemOptions, engine: Engine) -> None:
 
 def _beginning(options: SystemOptions) -> str:
     """The ledger that a node would go on after, or the checkpoint that it would build first."""
-    from aurora_ingest.db import cursor, guards, lost_state, schema
+    from aurora_ingest.db import lost_state, schema
     from aurora_ingest.db.engine import connect
+    from aurora_ingest.db.found_state import Found, look
     from aurora_ingest.history_archive.archive import HistoryArchive
     from aurora_ingest.pipelines.checkpoint_choice import checkpoint_to_build
 
@@ -62,16 +63,12 @@ def _beginning(options: SystemOptions) -> str:
     engine = connect(plan.db_url)
     try:
         schema.require(engine)
+        found, last = look(engine, plan.network.passphrase)
         with engine.connect() as connection:
-            guards.check_network(connection, plan.network.passphrase)
-            guards.check_version(connection)
-            last = cursor.read_last_ledger(connection)
-            is_good = cursor.read_version(connection) == cursor.CURRENT_VERSION
-            is_good = is_good and not cursor.is_state_invalid(connection)
             lost = lost_state.lost_at(connection)
     finally:
         engine.dispose()
-    if last is not None and is_good:
+    if found is Found.STATE:
         return f"after ledger {last}"
     if not options.archive_urls:
         return "with a state build, for which --history-archive-url is not given"
