@@ -294,6 +294,15 @@ def test_a_dry_run_translates_and_sends_nothing(archive: str, gs: str, capsys: p
     assert patient_store(gs, "x").walk("tmp/") == []
 
 
+@pytest.mark.shared_data
+def test_a_dry_run_of_a_reingest(lake: str, gs: str, capsys: pytest.CaptureFixture[str]) -> None:
+    source = ["--network", "testnet", "--ledgers", lake, "--from", "1410048", "--to", "1410303"]
+    words = ["reingest-range", *source, "--parquet", f"{gs}/r", "--engine", "dataflow", "--dry-run", "--", *FLAGS]
+    assert run(words) == 0
+    assert "PublishHistoryManifest" in capsys.readouterr().out
+    assert patient_store(gs, "x").walk("r/") == []
+
+
 def test_a_template_is_written_to_a_bucket(archive: str, gs: str) -> None:
     """The emulator takes the template and the staged wheel; starting it needs a cloud."""
     flags = ("--no_auth", f"--template_location={gs}/templates/build-state", "--sdk_container_image=image:1")
@@ -323,6 +332,8 @@ def test_following_is_sent_as_a_template_by_its_command(
     assert run(words) == 1
     assert "the database holds no state, nothing to follow from: run build-state first" in capsys.readouterr().err
     closed_network.state_at(postgres_url).dispose()
+    assert run(["follow", "--dry-run", *words[1:]]) == 0
+    assert "LeadLedgers" in capsys.readouterr().out
     assert run(words) == 0
     assert capsys.readouterr().out.endswith("the template is written\n")
     assert b"image:1" in patient_store(f"{gs}/templates", "x").get("follow")

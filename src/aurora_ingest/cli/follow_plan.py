@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aurora_ingest.cli.output import print_facts
 from aurora_ingest.cli.source_options import without_password
 
 if TYPE_CHECKING:
+    import apache_beam as beam
+
     from aurora_ingest.runners.launch import Engine
     from aurora_ingest.system import SystemOptions
 
@@ -27,10 +28,12 @@ def print_follow_plan(options: SystemOptions, engine: Engine) -> None:
     """
     from aurora_ingest.pipelines.follow import build_follow
     from aurora_ingest.runners import launch
-    from aurora_ingest.runners.local import one_tick
 
     plan = options.follow
-    graph = partial(build_follow, plan=plan, ticks=one_tick(0))
+
+    def graph(pipeline: beam.Pipeline) -> None:
+        build_follow(pipeline, plan, _ticks(engine, plan.tick_seconds or 1.0))  # anew: Dataflow builds it twice
+
     there = plan.backend.available()
     facts: dict[str, Any] = {
         "network": plan.network.passphrase,
@@ -49,6 +52,17 @@ def print_follow_plan(options: SystemOptions, engine: Engine) -> None:
         "steps": launch.steps(graph, engine),
     }
     print_facts(facts, as_json=False)
+
+
+def _ticks(engine: Engine, seconds: float) -> beam.PTransform:
+    """What makes the graph run on the engine."""
+    from aurora_ingest.runners import launch
+    from aurora_ingest.runners.local import one_tick
+    from aurora_ingest.runners.ticks import FlinkTicks, PeriodicTicks
+
+    if engine.name == launch.DATAFLOW:
+        return PeriodicTicks(seconds)
+    return FlinkTicks(seconds) if engine.name == launch.FLINK else one_tick(0)
 
 
 def _beginning(options: SystemOptions) -> str:
