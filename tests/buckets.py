@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,18 +12,11 @@ from pathlib import Path
 
 import pytest
 import requests
+from postgres_server import free_port
 
 FAKE_GCS = "github.com/fsouza/fake-gcs-server@v1.56.1"
 _PROGRAM = Path.home() / ".cache" / "aurora-ingest" / "go" / "bin" / "fake-gcs-server"
 _SECRET = "not-a-real-secret"
-
-
-def free_port() -> int:
-    """A port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def fake_gcs_program() -> Path:

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import pwd
-import shutil
-import socket
-import subprocess
-import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +12,9 @@ import hypothesis
 import psycopg
 import pytest
 
+from quick_postgres import quick_server
+
 _ROOT = Path(__file__).parents[1]
-_SETTINGS = "-c listen_addresses=127.0.0.1 -c fsync=off -c shared_buffers=64MB -c max_connections=60"
 
 hypothesis.settings.register_profile(
     "aurora",
@@ -58,25 +54,8 @@ def postgres_server() -> Iterator[str]:
     if given:
         yield given.rstrip("/")
         return
-    programs = _server_programs()
-    # Not below pytest's folders, which only this user may enter; the server may run as another one.
-    folder = Path(tempfile.mkdtemp(prefix="aurora-postgres-"))
-    as_owner = _as_owner(folder)
-    data = folder / "data"
-    port = _free_port()
-    initdb = [*as_owner, str(programs / "initdb"), "-D", str(data), "-A", "trust", "-U", "postgres", "-E", "UTF8", "-N"]
-    pg_ctl = [*as_owner, str(programs / "pg_ctl"), "-D", str(data), "-w"]
-    try:
-        subprocess.run([*initdb, "--locale=C"], check=True, stdout=subprocess.DEVNULL, cwd=folder)
-        options = f"-p {port} -k {folder} {_SETTINGS}"
-        start = [*pg_ctl, "-o", options, "-l", str(folder / "log"), "start"]
-        subprocess.run(start, check=True, stdout=subprocess.DEVNULL, cwd=folder)
-        try:
-            yield f"postgresql://postgres@127.0.0.1:{port}"
-        finally:
-            subprocess.run([*pg_ctl, "-m", "immediate", "stop"], check=True, stdout=subprocess.DEVNULL, cwd=folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with quick_server() as server:
+        yield server.address
 
 
 @pytest.fixture
@@ -89,33 +68,3 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
             yield f"{postgres_server}/{name}"
         finally:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
-
-
-def _server_programs() -> Path:
-    """Finds the newest server's folder; Debian keeps the programs outside PATH."""
-    on_path = shutil.which("initdb")
-    if on_path:
-        return Path(on_path).resolve().parent
-    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    if not installed:
-        message = "PostgreSQL's server programs are not installed; `make postgres` says how"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return installed[-1].parent
-
-
-def _as_owner(folder: Path) -> list[str]:
-    """Gives the folder to the user who runs the server, which root may not, and returns how to act as that user."""
-    if os.getuid() != 0:
-        return []
-    owner = pwd.getpwnam("postgres")
-    os.chown(folder, owner.pw_uid, owner.pw_gid)
-    return ["runuser", "-u", "postgres", "--"]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

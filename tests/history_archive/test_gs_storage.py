@@ -1,13 +1,13 @@
-"""An archive in Google Cloud Storage, played by gcp-storage-emulator."""
+"""An archive in Google Cloud Storage, played by fake-gcs-server."""
 
 from __future__ import annotations
 
 import gzip
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from postgres_server import free_port
 
 from aurora_ingest.errors import ArchiveError, ArchiveFileMissingError, UsageError
 from aurora_ingest.history_archive.archive import HistoryArchive
@@ -16,8 +16,8 @@ from aurora_ingest.history_archive.paths import checkpoint_path
 from aurora_ingest.history_archive.retry import RetryPolicy
 from aurora_ingest.history_archive.storage import NotThereError
 from aurora_ingest.network import STANDALONE
+from buckets import fake_gcs
 
-emulator = pytest.importorskip("gcp_storage_emulator.server")
 storage = pytest.importorskip("google.cloud.storage")
 
 _ARCHIVE = Path(__file__).parents[1] / "data" / "standalone-accel"
@@ -25,32 +25,17 @@ _NETWORK = STANDALONE.with_checkpoint_frequency(8)
 _LEDGERS = checkpoint_path("ledger", 95)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
     """Address of a bucket with the small archive below `some/prefix`."""
-    port = _free_port()
-    server = emulator.create_server("127.0.0.1", port, in_memory=True, default_bucket="archives")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
-        patch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
-        server.start()
-        try:
-            client = storage.Client.create_anonymous_client()
-            target = client.bucket("archives")
-            for path in _ARCHIVE.rglob("*"):
-                if path.is_file():
-                    target.blob(f"some/prefix/{path.relative_to(_ARCHIVE)}").upload_from_filename(str(path))
-            client.close()
-            yield "gs://archives/some/prefix"
-        finally:
-            server.stop()
+    with fake_gcs("archives"):
+        client = storage.Client.create_anonymous_client()
+        target = client.bucket("archives")
+        for path in _ARCHIVE.rglob("*"):
+            if path.is_file():
+                target.blob(f"some/prefix/{path.relative_to(_ARCHIVE)}").upload_from_filename(str(path))
+        client.close()
+        yield "gs://archives/some/prefix"
 
 
 def _archive(*urls: str, cache: Path | None = None) -> HistoryArchive:
@@ -100,7 +85,7 @@ def test_reading_goes_on_in_the_middle_of_the_same_generation(bucket: str) -> No
 
 
 def test_no_one_listening_is_told(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{_free_port()}")
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(ArchiveError, match="could not be fetched") as caught:
         _archive(bucket).root_state()
     assert list(caught.value.mirrors) == [bucket]

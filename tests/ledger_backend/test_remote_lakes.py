@@ -1,17 +1,15 @@
-"""Lakes in gs:// (played by gcp-storage-emulator) and s3:// (played by moto): read, listed, written, raced."""
+"""Lakes in gs:// (played by fake-gcs-server) and s3:// (played by moto): read, listed, written, raced."""
 
 from __future__ import annotations
 
 import pickle
-import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 import pytest
+from postgres_server import free_port
 
 from aurora_ingest.errors import BackendError, MissingLedgersError, NetworkMismatchError, UsageError
 from aurora_ingest.history_archive.retry import RetryPolicy
@@ -24,75 +22,24 @@ from aurora_ingest.ledger_backend.lake_writer import LakeWriter
 from aurora_ingest.network import PUBNET, TESTNET
 from aurora_ingest.object_store.local_store import LocalStore
 from aurora_ingest.object_store.store import ObjectStore, open_store, patiently
+from buckets import fake_gcs, moto_s3
 from ledger_backend.origins import LAKES
 
 _LIGHT = LAKES[2]
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="module")
 def gs() -> Iterator[str]:
-    """Address of a bucket in the emulator, taught the one precondition that it does not know."""
-    emulator = pytest.importorskip("gcp_storage_emulator.server")
-    from gcp_storage_emulator.handlers import objects
-
-    plain, lock = objects._multipart_upload, threading.Lock()
-
-    def guarded(request: Any, response: Any, storage: Any) -> None:
-        with lock:
-            name = request.data["meta"].get("name")
-            bucket = request.params["bucket_name"]
-            if request.query.get("ifGenerationMatch") == ["0"] and name in _names(storage, bucket):
-                response.status = HTTPStatus.PRECONDITION_FAILED
-                return
-            plain(request, response, storage)
-
-    def _names(storage: Any, bucket: str) -> set[str]:
-        return set(storage.objects.get(bucket, {}))
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(objects, "_multipart_upload", guarded)
-        port = _free_port()
-        patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
-        patch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
-        server = emulator.create_server("127.0.0.1", port, in_memory=True, default_bucket="lakes")
-        server.start()
-        try:
-            yield "gs://lakes"
-        finally:
-            server.stop()
+    """Address of a bucket in the emulator."""
+    with fake_gcs("lakes"):
+        yield "gs://lakes"
 
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
     """Address of a bucket at moto's server; the region and keys come from the environment."""
-    pytest.importorskip("obstore")
-    moto = pytest.importorskip("moto.server")
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=_free_port(), verbose=False)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "someone")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "not a secret")
-        patch.setenv("AWS_REGION", "us-east-1")
-        server.start()
-        try:
-            host, port = server.get_host_and_port()
-            endpoint = f"http://{host}:{port}"
-            _make_bucket(endpoint)
-            yield f"s3://lakes/?endpoint_url={endpoint}"
-        finally:
-            server.stop()
-
-
-def _make_bucket(endpoint: str) -> None:
-    import requests
-
-    requests.put(f"{endpoint}/lakes", timeout=10).raise_for_status()
+    with moto_s3("lakes") as address:
+        yield address
 
 
 @pytest.fixture(params=["gs", "s3", "file"])
@@ -201,7 +148,7 @@ def test_no_such_bucket(gs: str, s3: str) -> None:
 def test_a_server_that_is_not_there_is_given_up(waits: list[float]) -> None:
     pytest.importorskip("obstore")
     policy = RetryPolicy(rounds=3, sleep=waits.append, chance=lambda: 1.0)
-    address = f"s3://lakes/x?endpoint_url=http://127.0.0.1:{_free_port()}&region=us-east-1&anonymous=1"
+    address = f"s3://lakes/x?endpoint_url=http://127.0.0.1:{free_port()}&region=us-east-1&anonymous=1"
     with pytest.raises(BackendError, match="given up after 3 tries"):
         DataLake(address, TESTNET, BackendOptions(retry=policy)).available()
     assert waits == [1.0, 2.0]

@@ -8,13 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from postgres_server import free_port
 
 from aurora_ingest.errors import BackendError
 from aurora_ingest.history_archive.retry import RetryPolicy
 from aurora_ingest.history_archive.storage import NotThereError
 from aurora_ingest.object_store.patient_store import patient_store
 from aurora_ingest.object_store.store import ABSENT, joined, open_store
-from buckets import _SECRET, free_port
+from buckets import _SECRET
 
 
 def test_versions_are_kept(place: str, tmp_path: Path) -> None:

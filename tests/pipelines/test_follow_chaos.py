@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from postgres_server import Server
 
 import closed_network
 from aurora_ingest import _kernel
@@ -34,7 +35,8 @@ from following.nodes import (
     nodes_in,
     until,
 )
-from following.servers import Proxy, RestartedServer, restarted_server
+from following.proxy import Proxy
+from quick_postgres import quick_server
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
@@ -87,7 +89,7 @@ def _figures(seconds: list[float]) -> str:
 class _Arena:
     """Three nodes, two of them directly at the server, the third behind a proxy."""
 
-    def __init__(self, nodes: Nodes, server: RestartedServer, proxy: Proxy, url: str, source: GrowingSource) -> None:
+    def __init__(self, nodes: Nodes, server: Server, proxy: Proxy, url: str, source: GrowingSource) -> None:
         self.nodes = nodes
         self.server = server
         self.proxy = proxy
@@ -160,26 +162,26 @@ class _Arena:
 
 
 @pytest.fixture
-def server() -> Iterator[RestartedServer]:
-    with restarted_server() as started:
+def server() -> Iterator[Server]:
+    with quick_server() as started:
         yield started
 
 
-def _new_database(server: RestartedServer, name: str) -> str:
-    with psycopg.connect(f"{server.url}/postgres", autocommit=True) as connection:
+def _new_database(server: Server, name: str) -> str:
+    with psycopg.connect(f"{server.address}/postgres", autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
-    return f"{server.url}/{name}"
+    return f"{server.address}/{name}"
 
 
-def _databases(server: RestartedServer, network: _Network) -> tuple[str, str]:
+def _databases(server: Server, network: _Network) -> tuple[str, str]:
     """Two databases with the same state at checkpoint 63."""
     first = _new_database(server, "chaos_state")
     assert closed_network.cli.run(["db", "migrate", "--db-url", first]) == 0
     build = ["build-state", *network.flags, "--history-archive-url", str(network.archive)]
     assert closed_network.cli.run([*build, "--checkpoint", str(_CHECKPOINT), "--db-url", first]) == 0
-    with psycopg.connect(f"{server.url}/postgres", autocommit=True) as connection:
+    with psycopg.connect(f"{server.address}/postgres", autocommit=True) as connection:
         connection.execute("CREATE DATABASE undisturbed TEMPLATE chaos_state")
-    return first, f"{server.url}/undisturbed"
+    return first, f"{server.address}/undisturbed"
 
 
 def _undisturbed(network: _Network, folder: Path, url: str) -> dict[str, bytes]:
@@ -222,7 +224,7 @@ _ALL: Sequence[tuple[str, str]] = (
 
 
 def test_nodes_struck_at_every_place_leave_no_trace(
-    server: RestartedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ("--network", "standalone", "--checkpoint-frequency", "8")
     network = _Network(closed_network.ARCHIVE, closed_network.ledgers(), 100, flags)
@@ -285,7 +287,7 @@ def _cut_off(arena: _Arena, ledger: int) -> None:
 
 @pytest.mark.shared_data
 @pytest.mark.skipif("AURORA_CHAOS_KILLS" not in os.environ, reason="AURORA_CHAOS_KILLS says how many random kills")
-def test_nodes_killed_at_random_leave_no_trace(server: RestartedServer, shared_data: Path, tmp_path: Path) -> None:
+def test_nodes_killed_at_random_leave_no_trace(server: Server, shared_data: Path, tmp_path: Path) -> None:
     kills = int(os.environ["AURORA_CHAOS_KILLS"])
     seed = int(os.environ.get("AURORA_CHAOS_SEED", str(random.randrange(1 << 32))))
     print(f"seed {seed}, {kills} kills", flush=True)  # noqa: T201  # to run it again
