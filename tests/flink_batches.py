@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -135,3 +137,13 @@ def environment() -> dict[str, str]:
 def carried_out(words: list[str], seconds: float = 600) -> subprocess.CompletedProcess[str]:
     """Runs a command line to its end."""
     return subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=seconds, check=False)
+
+
+def kill_workers(cluster: Cluster) -> int:
+    """Kills all Python workers of a cluster and returns how many that were; some end with another's death."""
+    killed = 0
+    for pid in cluster.workers():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            killed += 1
+    return killed

@@ -174,6 +174,9 @@ def flink_conf(settings: ClusterSettings, folder: Path, reader: str) -> str:
         "taskmanager.memory.jvm-overhead.max": "128m",
         "cluster.evenly-spread-out-slots": "true",
         "classloader.resolve-order": "parent-first",
+        # Threads of Beam's servers outlive the job whose class loader they have inherited. With this check, what they
+        # load first for a later job fails and stays broken for as long as the process runs.
+        "classloader.check-leaked-classloader": "false",
         "heartbeat.interval": 2000,
         "heartbeat.timeout": 10000,
         "state.backend": "hashmap",

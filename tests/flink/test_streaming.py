@@ -27,6 +27,7 @@ from aurora_ingest.runners.ticks import FlinkTicks
 from aurora_ingest.transforms.processors import HISTORY_TABLES
 from flink.followers import DEPTH, LAST, cancel_all, checkpoint_sizes, engine_of, follow_here, following, looks, plan_of
 from flink.followers import task_manager_of as manager_of
+from flink_batches import kill_workers
 from following.nodes import GrowingSource, commits_of, cursor_of, differences, dump, until
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
@@ -145,15 +146,6 @@ def _refuse_others(cluster: Cluster, plan: object, savepoint: str, folder: Path)
     assert "the cursor in the database is enough to go on" in str(node.failed[0])
 
 
-def _killed(process: int) -> bool:
-    """Kills a process, unless it has ended with one that was killed before."""
-    try:
-        os.kill(process, signal.SIGKILL)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def test_kills_change_nothing(
     flink_cluster: Cluster, db_url: str, expected: dict[str, bytes], source: GrowingSource
 ) -> None:
@@ -163,7 +155,7 @@ def test_kills_change_nothing(
         node.wait_for(66)
         with source.paced(67, 76, 0.05):
             until(lambda: cursor_of(db_url) >= 70, "ledger 70")
-            assert sum(_killed(worker) for worker in cluster.workers()) > 0
+            assert kill_workers(cluster) > 0
             node.wait_for(76)
         with source.paced(77, 86, 0.05):
             until(lambda: cursor_of(db_url) >= 80, "ledger 80")
