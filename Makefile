@@ -13,7 +13,7 @@ SETUP = $(VENV)/.installed
 endif
 
 .DEFAULT_GOAL = check
-.PHONY: check setup kernel postgres chromium format format-check lint types cargo-test pytest test generate generator-check docs docs-check demo bench clean flink-programs flink-up flink-down test-flink
+.PHONY: check setup kernel postgres chromium format format-check lint types cargo-test pytest test generate generator-check docs docs-check demo bench clean flink-programs flink-up flink-down test-flink go-programs
 
 check: format-check lint types generator-check docs-check test  ## everything that CI checks
 
@@ -50,6 +50,9 @@ flink-programs:  ## Java and Maven, for the local Flink cluster
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends openjdk-17-jdk-headless maven >/dev/null; \
 	  else echo "Java or Maven is missing; install the packages openjdk-17-jdk-headless and maven" >&2; exit 1; fi; }
+
+go-programs:  ## Google's emulator and Beam's runner Prism, which tests would build otherwise
+	python3 tests/go_programs.py
 
 # --- Checking ---------------------------------------------------------------------------------------------------------
 format: $(SETUP)  ## write every source in its one form

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +23,9 @@ NAME = "engines"
 _NETWORK = "load-test"
 _LEDGERS, _MANY = 1024, 4096
 _CHUNK = 32
+_WORKERS = ("parallelism 1", "parallelism 2")
+_ALONE = "parallelism 1 on one core"
+"""One worker with the share of Flink that it needs, all of it on one core, as one more machine would bring it."""
 _PRISM = Path.home() / ".cache" / "aurora-ingest" / "prism-2.77.0" / "prism"
 """Built by tests/flink; left out of the suite where it is not."""
 
@@ -35,7 +40,7 @@ def run(_entries: int, rounds: int) -> Suite:
     finally:
         cluster.down(folder)
     bare, local = series["plain loop, one core"], series["FnApiRunner, one core"]
-    one, two = (series[f"Flink, parallelism {count}, four times as long"] for count in (1, 2))
+    alone, one, two = (series[f"Flink, {case}, four times as long"] for case in (_ALONE, *_WORKERS))
     overheads = [
         f"{each.case} {each.median('wall') / bare.median('wall'):.2f}"
         for each in series.values()
@@ -47,14 +52,20 @@ def run(_entries: int, rounds: int) -> Suite:
         tuple(series.values()),
         (
             "Wall : that of the plain loop, in the same call: " + "; ".join(overheads) + ".",
-            "Flink: " + "; ".join(_flink_cpu(each) for each in (one, two)) + " CPU s in the cluster beside the client.",
+            (
+                f"Two workers are {ratio(two, one, 'wall'):.2f} times as fast as one that has both cores: it leaves "
+                "one to Flink's Java processes, which two workers have to share with them."
+            ),
+            "Flink: "
+            + "; ".join(_flink_cpu(each) for each in (alone, one, two))
+            + " CPU s in the cluster beside the client.",
             (
                 "Whole commands, start-up included; on Flink that is the client's start, the submission, and Python "
                 "workers that begin anew for every job. The standalone cluster runs already."
             ),
         ),
         (
-            Target("Flink, two workers : one, wall", ratio(two, one, "wall"), 1.7),
+            Target("Flink, two workers on two cores : one on one core, wall", ratio(two, alone, "wall"), 1.7),
             Target(
                 "FnApiRunner's overhead over the plain loop, CPU",
                 100 * (local.median("cpu") / bare.median("cpu") - 1),
@@ -80,6 +91,11 @@ def _cases(flink: Cluster) -> list[Case]:
 
     def case(name: str, start: Sequence[str], *words: str, ledgers: int = _LEDGERS, cores: int | None = None) -> Case:
         made = _long_lake(ledgers)
+
+        def before() -> None:
+            shutil.rmtree(out, ignore_errors=True)
+            _give_cores(flink, cores)
+
         source = ["--network", _NETWORK, "--ledgers", made.url, "--from", str(made.first), "--to", str(made.last)]
         return Case(
             name,
@@ -87,7 +103,7 @@ def _cases(flink: Cluster) -> list[Case]:
             made.raw_bytes,
             "bytes",
             cores=cores,
-            before=lambda: shutil.rmtree(out, ignore_errors=True),
+            before=before,
             around=cluster_cpu if "flink" in words else None,
             environment=inputs.PYTHON_PATH,
         )
@@ -99,12 +115,20 @@ def _cases(flink: Cluster) -> list[Case]:
         case("FnApiRunner, one core", ours, cores=1),
         case("FnApiRunner, 2 workers", ours, "--workers", "2"),
     ]
-    for count in ("1", "2"):
-        cases.append(case(f"Flink, parallelism {count}", ours, *there, count))
-        cases.append(case(f"Flink, parallelism {count}, four times as long", ours, *there, count, ledgers=_MANY))
+    for count, workers in enumerate(_WORKERS, 1):
+        cases.append(case(f"Flink, {workers}", ours, *there, str(count)))
+        cases.append(case(f"Flink, {workers}, four times as long", ours, *there, str(count), ledgers=_MANY))
+    cases.append(case(f"Flink, {_ALONE}, four times as long", ours, *there, "1", ledgers=_MANY, cores=1))
     if _PRISM.exists():
         cases.append(case("Prism", ours, "--", "--runner=PrismRunner", f"--prism_location={_PRISM}"))
     return cases
+
+
+def _give_cores(flink: Cluster, cores: int | None) -> None:
+    """Let all threads of a cluster run on that many cores of the machine, or on all of them."""
+    last = (cores or os.cpu_count() or 1) - 1
+    for pid in {pid for process in flink.processes for pid in processes.members(process)}:
+        subprocess.run(["taskset", "-acp", f"0-{last}", str(pid)], check=True, stdout=subprocess.DEVNULL)
 
 
 def _flink_cpu(series: Series) -> str:

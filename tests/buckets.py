@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,25 +13,19 @@ import pytest
 import requests
 from postgres_server import free_port
 
-FAKE_GCS = "github.com/fsouza/fake-gcs-server@v1.56.1"
-_PROGRAM = Path.home() / ".cache" / "aurora-ingest" / "go" / "bin" / "fake-gcs-server"
+import go_programs
+
 _SECRET = "not-a-real-secret"
 
 
-def fake_gcs_program() -> Path:
-    """The emulator's program, built once per machine; without Go the test is skipped, on CI it fails."""
-    if _PROGRAM.exists():
-        return _PROGRAM
-    go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
-    if go is None:
+def _fake_gcs_program() -> Path:
+    """The emulator's program; where it cannot be built the test is skipped, on CI it fails."""
+    try:
+        return go_programs.built(go_programs.FAKE_GCS)
+    except go_programs.NotBuiltError as error:
         if os.environ.get("CI"):
-            pytest.fail("Go is missing on CI: fake-gcs-server cannot be built")
-        pytest.skip(f"Go is missing, which builds {FAKE_GCS}")
-    _PROGRAM.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run(
-        [go, "install", FAKE_GCS], check=True, capture_output=True, env={**os.environ, "GOBIN": str(_PROGRAM.parent)}
-    )
-    return _PROGRAM
+            pytest.fail(str(error))
+        pytest.skip(str(error))
 
 
 @contextmanager
@@ -42,7 +35,7 @@ def fake_gcs(*buckets: str) -> Iterator[str]:
     address = f"http://127.0.0.1:{port}"
     server = subprocess.Popen(
         [
-            str(fake_gcs_program()),
+            str(_fake_gcs_program()),
             "-backend=memory",
             "-scheme=http",
             "-host=127.0.0.1",

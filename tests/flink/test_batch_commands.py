@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import go_programs
 from aurora_ingest.runners.flink.cluster import Cluster
 from aurora_ingest.transforms.processors import TABLES
 from closed_network import ARCHIVE
 from flink_batches import FIRST, Left, carried_out, command, left, reingest_command
 
 pytestmark = pytest.mark.slow
-
-_PRISM = "github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0"
 
 
 @pytest.mark.shared_data
@@ -95,22 +92,10 @@ def test_a_cluster_that_is_not_there_is_told(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def prism() -> Path:
     """Beam's Go runner, built once and kept in the user's cache."""
-    folder = Path.home() / ".cache" / "aurora-ingest" / "prism-2.77.0"
-    program = folder / "prism"
-    if not program.exists():
-        go = shutil.which("go")
-        if go is None:
-            pytest.skip("Prism cannot be built: go is not installed")
-        environment = {**os.environ, "GOBIN": str(folder)}
-        try:
-            built = subprocess.run(
-                [go, "install", _PRISM], env=environment, capture_output=True, text=True, timeout=600, check=False
-            )
-        except subprocess.TimeoutExpired:
-            pytest.skip("Prism was not built within ten minutes")
-        if built.returncode != 0:
-            pytest.skip(f"Prism cannot be built: {built.stderr[-500:]}")
-    return program
+    try:
+        return go_programs.built(go_programs.PRISM)
+    except go_programs.NotBuiltError as error:
+        pytest.skip(str(error))
 
 
 @pytest.mark.shared_data
