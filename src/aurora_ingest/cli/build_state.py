@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aurora_ingest.cli.options import BeamCommand, database_option, json_option, logging_options, memory_option
+from aurora_ingest.cli.options import BeamCommand, database_option, json_option, logging_options, memory_option, setting
 from aurora_ingest.cli.source_options import (
     archive_option,
     cache_options,
@@ -45,66 +45,52 @@ def _checkpoint(_ctx: click.Context, _param: click.Parameter, value: str) -> int
 )
 @network_options
 @archive_option
-@click.option(
+@setting(
     "--checkpoint",
-    envvar="AURORA_CHECKPOINT",
     callback=_checkpoint,
     default="latest",
     metavar="N|latest",
     show_default=True,
-    show_envvar=True,
     help="The ledger whose state is built; it has to be a checkpoint.",
 )
 @checkpoint_frequency_option
 @trusted_ledger_option
 @database_option
-@click.option(
+@setting(
     "--parquet",
     "parquet_dir",
-    envvar="AURORA_PARQUET",
     metavar="DIR",
-    show_envvar=True,
     help="Folder of the Parquet datasets, or gs:// or s3:// address; each table has its own folder there.",
 )
 @tables_option
-@click.option(
+@setting(
     "--resume",
-    envvar="AURORA_RESUME",
     is_flag=True,
-    show_envvar=True,
     help="Go on with an unfinished build: finished key ranges are not done again.",
 )
-@click.option(
+@setting(
     "--abandon",
-    envvar="AURORA_ABANDON",
     is_flag=True,
-    show_envvar=True,
     help="Drop an unfinished build with its staging tables first.",
 )
 @takeover_option
 @cache_options
-@click.option(
+@setting(
     "--spread/--stream",
     "spread",
-    envvar="AURORA_SPREAD",
     default=None,
-    show_envvar=True,
     help="Spread key ranges over workers, or read in one streaming merge. Left out: spread on an engine only.",
 )
 @memory_option
 @engine_options
-@click.option(
+@setting(
     "--strict-bucket-algebra",
-    envvar="AURORA_STRICT_BUCKET_ALGEBRA",
     is_flag=True,
-    show_envvar=True,
     help="Stop at a record that breaks the INIT rule of the bucket list; without it such records are counted.",
 )
-@click.option(
+@setting(
     "--dry-run",
-    envvar="AURORA_DRY_RUN",
     is_flag=True,
-    show_envvar=True,
     help="Verify the checkpoint, print ledger, tables, runner and steps, and write nothing.",
 )
 @json_option

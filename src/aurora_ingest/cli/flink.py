@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from aurora_ingest.cli.options import json_option, logging_options
+from aurora_ingest.cli.options import json_option, logging_options, setting
 from aurora_ingest.errors import ClusterError
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -17,12 +17,10 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 def _folder_option(function: _Function) -> _Function:
     """Adds ``--flink-dir``; its value is ``folder``."""
-    return click.option(
+    return setting(
         "--flink-dir",
         "folder",
-        envvar="AURORA_FLINK_DIR",
         metavar="DIR",
-        show_envvar=True,
         type=click.Path(file_okay=False, path_type=Path),
         callback=_usual_folder,
         help="Folder of jars, logs, checkpoints and process ids; ~/.cache/aurora-ingest/flink if not given.",
@@ -48,35 +46,29 @@ def _cluster_options(function: _Function) -> _Function:
         ("rest", 8081, "Flink's REST interface and web page."),
     )
     for name, default, told in ports:
-        function = click.option(
+        function = setting(
             f"--{name}-port",
-            envvar=f"AURORA_{name.upper()}_PORT",
             type=click.IntRange(0, 65535),
             default=default,
             metavar="PORT",
             show_default=default is not None,
-            show_envvar=True,
             help=f"{told} 0 takes any free port.",
         )(function)
     for flag, default, told in (
         ("slots", 4, "Tasks of one step that a task manager takes."),
         ("task-managers", 2, "Processes that run tasks, each with Python workers of its own."),
     ):
-        function = click.option(
+        function = setting(
             f"--{flag}",
-            envvar=f"AURORA_{flag.upper().replace('-', '_')}",
             type=click.IntRange(min=1),
             default=default,
             metavar="N",
             show_default=True,
-            show_envvar=True,
             help=told,
         )(function)
-    return click.option(
+    return setting(
         "--embedded",
-        envvar="AURORA_EMBEDDED",
         is_flag=True,
-        show_envvar=True,
         help="One process that is job server and Flink at once: quick to start, one job at a time, no failover.",
     )(function)
 

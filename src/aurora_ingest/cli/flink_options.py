@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from aurora_ingest.cli.options import setting
+
 if TYPE_CHECKING:
     from aurora_ingest.runners.flink.rest import FlinkRest
 
@@ -16,11 +18,9 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 def flink_dir_option(function: _Function) -> _Function:
     """Adds ``--flink-dir``."""
-    return click.option(
+    return setting(
         "--flink-dir",
-        envvar="AURORA_FLINK_DIR",
         metavar="DIR",
-        show_envvar=True,
         type=click.Path(file_okay=False, path_type=Path),
         help="Folder of the local Flink cluster; ~/.cache/aurora-ingest/flink if not given.",
     )(function)
@@ -28,12 +28,10 @@ def flink_dir_option(function: _Function) -> _Function:
 
 def flink_rest_option(function: _Function) -> _Function:
     """Adds ``--flink-rest``; its value is ``rest_url``."""
-    return click.option(
+    return setting(
         "--flink-rest",
         "rest_url",
-        envvar="AURORA_FLINK_REST",
         metavar="URL",
-        show_envvar=True,
         help="REST address of a Flink cluster of your own, such as http://jobmanager:8081; without it the local one.",
     )(function)
 

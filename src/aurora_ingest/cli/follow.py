@@ -23,7 +23,7 @@ from aurora_ingest.cli.follow_on_flink import (
     tell_job,
 )
 from aurora_ingest.cli.follow_plan import print_follow_plan
-from aurora_ingest.cli.options import BeamCommand, database_option, logging_options
+from aurora_ingest.cli.options import BeamCommand, database_option, logging_options, setting
 from aurora_ingest.cli.source_options import (
     archive_option,
     bad_record_option,
@@ -56,87 +56,69 @@ _DEFAULT_HISTORY = "history_ledgers,history_transactions,history_operations,hist
 @archive_option
 @ledgers_option
 @database_option
-@click.option(
+@setting(
     "--history-tables",
-    envvar="AURORA_HISTORY_TABLES",
     default=_DEFAULT_HISTORY,
     metavar="NAME,…|none",
     show_default=True,
-    show_envvar=True,
     help="History tables that are written with the state.",
 )
-@click.option(
+@setting(
     "--order-book-depth",
-    envvar="AURORA_ORDER_BOOK_DEPTH",
     type=click.IntRange(0, 200),
     default=0,
     metavar="PRICES",
     show_default=True,
-    show_envvar=True,
     help="Write order_book_levels, with so many prices on each side; 0 leaves that table alone.",
 )
-@click.option(
+@setting(
     "--until",
-    envvar="AURORA_UNTIL",
     type=click.IntRange(min=1),
     metavar="LEDGER",
-    show_envvar=True,
     help="Stop with exit code 0 once this ledger is in the database.",
 )
-@click.option(
+@setting(
     "--poll-interval",
-    envvar="AURORA_POLL_INTERVAL",
     type=click.FloatRange(min=0.01),
     default=1.0,
     metavar="SECONDS",
     show_default=True,
-    show_envvar=True,
     help="Time between two looks for the next ledger.",
 )
-@click.option(
+@setting(
     "--node",
-    envvar="AURORA_NODE",
     metavar="NAME",
-    show_envvar=True,
     help="Name of this node, unique among those of the database; host and process if not given.",
 )
-@click.option(
+@setting(
     "--deadline",
-    envvar="AURORA_DEADLINE",
     type=click.FloatRange(min=0.5),
     default=30.0,
     metavar="SECONDS",
     show_default=True,
-    show_envvar=True,
     help="How long a node may hold the cursor before another one ends its session.",
 )
 @takeover_option
 @cache_options
-@click.option(
+@setting(
     "--verify-state-every",
     "verify_every",
-    envvar="AURORA_VERIFY_STATE_EVERY",
     type=click.IntRange(min=0),
     default=1,
     metavar="CHECKPOINTS",
     show_default=True,
-    show_envvar=True,
     help="Compare the state with the archive at every so many checkpoints, in the background; 0 never does.",
 )
-@click.option(
+@setting(
     "--metrics-port",
-    envvar="AURORA_METRICS_PORT",
     type=click.IntRange(0, 65535),
     metavar="PORT",
-    show_envvar=True,
     help="Serve /metrics for Prometheus and /health on this port of the loopback address.",
 )
 @bad_record_option
-@click.option(
+@setting(
     "--dry-run",
-    envvar="AURORA_DRY_RUN",
     is_flag=True,
-    show_envvar=True,
     help="Check source and database, print where the node would begin, tables, runner and steps, and write nothing.",
 )
 @engine_options

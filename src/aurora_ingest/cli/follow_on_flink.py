@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from aurora_ingest.cli.flink_options import flink_rest_option, rest_of
+from aurora_ingest.cli.options import setting
 from aurora_ingest.errors import UsageError
 
 if TYPE_CHECKING:
@@ -68,25 +69,19 @@ def job_options(function: _Function) -> _Function:
 
     command: Any = flink_rest_option(with_flags)
     for option in (
-        click.option(
+        setting(
             "--detach",
-            envvar="AURORA_DETACH",
             is_flag=True,
-            show_envvar=True,
             help="With --engine flink: return as soon as the job runs; aurora-ingest stop ends it.",
         ),
-        click.option(
+        setting(
             "--savepoint-dir",
-            envvar="AURORA_SAVEPOINT_DIR",
             metavar="URL",
-            show_envvar=True,
             help="With --engine flink: where the job leaves a savepoint at its end, as Flink's machines see it.",
         ),
-        click.option(
+        setting(
             "--from-savepoint",
-            envvar="AURORA_FROM_SAVEPOINT",
             metavar="URL",
-            show_envvar=True,
             help="With --engine flink: savepoint or retained checkpoint that the job goes on from.",
         ),
     ):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aurora_ingest.cli.options import BeamCommand, database_option, logging_options
+from aurora_ingest.cli.options import BeamCommand, database_option, logging_options, setting
 from aurora_ingest.cli.source_options import (
     archive_option,
     bad_record_option,
@@ -55,13 +55,11 @@ def trigger_rebuild_command(*, db_url: str | None) -> None:
     epilog="\b\nExample:\n  aurora-ingest reap --db-url postgresql://localhost/testnet --keep-ledgers 120960",
 )
 @database_option
-@click.option(
+@setting(
     "--keep-ledgers",
-    envvar="AURORA_KEEP_LEDGERS",
     type=click.IntRange(min=1),
     metavar="N",
     required=True,
-    show_envvar=True,
     help="How many ledgers up to the cursor keep their history.",
 )
 @logging_options
@@ -91,42 +89,34 @@ def reap_command(*, db_url: str | None, keep_ledgers: int) -> None:
 @checkpoint_frequency_option
 @archive_option
 @ledgers_option
-@click.option(
+@setting(
     "--order-book-depth",
-    envvar="AURORA_ORDER_BOOK_DEPTH",
     type=click.IntRange(0, 200),
     default=10,
     metavar="PRICES",
     show_default=True,
-    show_envvar=True,
     help="Most prices on each side in order_book_levels, if that table has gaps; 0 leaves them.",
 )
-@click.option(
+@setting(
     "--from",
     "first",
-    envvar="AURORA_FROM",
     type=click.IntRange(min=1),
     metavar="LEDGER",
-    show_envvar=True,
     help="The first ledger that has to have history; the oldest one that has any if not given.",
 )
-@click.option(
+@setting(
     "--to",
     "last",
-    envvar="AURORA_TO",
     type=click.IntRange(min=1),
     metavar="LEDGER",
-    show_envvar=True,
     help="The last such ledger; the cursor if not given.",
 )
 @database_option
 @chunk_workers_option
 @bad_record_option
-@click.option(
+@setting(
     "--dry-run",
-    envvar="AURORA_DRY_RUN",
     is_flag=True,
-    show_envvar=True,
     help="Print the gaps and write nothing.",
 )
 @logging_options

@@ -37,27 +37,35 @@ class BeamCommand(click.Command):
         return [*super().collect_usage_pieces(ctx), "[-- BEAM FLAGS]"]
 
 
+def setting(flag: str, *names: str, **attributes: Any) -> Callable[[_Function], _Function]:
+    """Declares a flag that is also an environment variable: ``--db-url`` is AURORA_DB_URL; the help page says so.
+
+    Args:
+        flag: with its dashes; of ``--on/--off`` the first part names the variable.
+        names: the parameter's name, where it is not the flag's.
+        attributes: those of `click.option`.
+    """
+    variable = "AURORA_" + flag.partition("/")[0].removeprefix("--").upper().replace("-", "_")
+    return click.option(flag, *names, envvar=variable, show_envvar=True, **attributes)
+
+
 def database_option(function: _Function) -> _Function:
     """Adds ``--db-url``."""
-    return click.option(
+    return setting(
         "--db-url",
-        envvar="AURORA_DB_URL",
         metavar="URL",
-        show_envvar=True,
         help="The database: postgresql://user@host/name or sqlite:///file.db.",
     )(function)
 
 
 def memory_option(function: _Function) -> _Function:
     """Adds ``--memory``, in bytes."""
-    return click.option(
+    return setting(
         "--memory",
-        envvar="AURORA_MEMORY",
         callback=_bytes,
         default="1GiB",
         metavar="SIZE",
         show_default=True,
-        show_envvar=True,
         help="Most memory that one process may take, in MiB or GiB. It decides how large key ranges are: another size "
         "may be another build, with other parts.",
     )(function)
@@ -74,42 +82,34 @@ def _bytes(_ctx: click.Context, _param: click.Parameter, value: str) -> int:
 
 def json_option(function: _Function) -> _Function:
     """Adds ``--json``."""
-    return click.option("--json", "as_json", envvar="AURORA_JSON", is_flag=True, show_envvar=True, help="Print JSON.")(
-        function
-    )
+    return setting("--json", "as_json", is_flag=True, help="Print JSON.")(function)
 
 
 def logging_options(function: _Function) -> _Function:
     """Adds the flags of the log on standard error; they act as soon as they are parsed and do not reach the command."""
     for option in (
-        click.option(
+        setting(
             "--debug",
-            envvar="AURORA_DEBUG",
             is_flag=True,
-            show_envvar=True,
             expose_value=False,
             is_eager=True,
             callback=_remember_debug,
             help="Log everything, and show the traceback of a failure.",
         ),
-        click.option(
+        setting(
             "--log-level",
-            envvar="AURORA_LOG_LEVEL",
             type=click.Choice(cli_logging.LEVELS),
             default="info",
             show_default=True,
-            show_envvar=True,
             expose_value=False,
             callback=_configure,
             help="The least level of the lines on standard error.",
         ),
-        click.option(
+        setting(
             "--log-format",
-            envvar="AURORA_LOG_FORMAT",
             type=click.Choice(["text", "json"]),
             default="text",
             show_default=True,
-            show_envvar=True,
             expose_value=False,
             is_eager=True,
             callback=_remember_format,

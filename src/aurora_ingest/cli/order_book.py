@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aurora_ingest.cli.options import database_option, json_option, logging_options
+from aurora_ingest.cli.options import database_option, json_option, logging_options, setting
 from aurora_ingest.cli.status import connected
 from aurora_ingest.errors import UsageError
 
@@ -25,92 +25,70 @@ if TYPE_CHECKING:
     "    --source-asset native --source-amount 12.5 --destination-asset USD:G…",
 )
 @database_option
-@click.option(
+@setting(
     "--strict-send",
     "kind",
-    envvar="AURORA_STRICT_SEND",
     flag_value="send",
-    show_envvar=True,
     help="The amount that is paid is fixed: what arrives?",
 )
-@click.option(
+@setting(
     "--strict-receive",
     "kind",
-    envvar="AURORA_STRICT_RECEIVE",
     flag_value="receive",
-    show_envvar=True,
     help="The amount that arrives is fixed: what has to be paid?",
 )
-@click.option(
+@setting(
     "--source-asset",
     "source_assets",
-    envvar="AURORA_SOURCE_ASSET",
     metavar="native|CODE:ISSUER",
     multiple=True,
-    show_envvar=True,
     help="What may be paid with; repeat it with --strict-receive.",
 )
-@click.option(
+@setting(
     "--source-amount",
-    envvar="AURORA_SOURCE_AMOUNT",
     metavar="AMOUNT",
-    show_envvar=True,
     help="With --strict-send: what is paid.",
 )
-@click.option(
+@setting(
     "--source-account",
-    envvar="AURORA_SOURCE_ACCOUNT",
     metavar="G…",
-    show_envvar=True,
     help="The payer: its own offers are left out. With --strict-receive and no --source-asset: pay with what it has.",
 )
-@click.option(
+@setting(
     "--destination-asset",
     "destination_assets",
-    envvar="AURORA_DESTINATION_ASSET",
     metavar="native|CODE:ISSUER",
     multiple=True,
-    show_envvar=True,
     help="What may arrive; repeat it with --strict-send.",
 )
-@click.option(
+@setting(
     "--destination-amount",
-    envvar="AURORA_DESTINATION_AMOUNT",
     metavar="AMOUNT",
-    show_envvar=True,
     help="With --strict-receive: what arrives.",
 )
-@click.option(
+@setting(
     "--max-path-length",
-    envvar="AURORA_MAX_PATH_LENGTH",
     type=click.IntRange(1, 5),
     default=5,
     show_default=True,
-    show_envvar=True,
     help="Most exchanges on a path.",
 )
-@click.option(
+@setting(
     "--paths-per-asset",
-    envvar="AURORA_PATHS_PER_ASSET",
     type=click.IntRange(min=1),
     default=5,
     show_default=True,
-    show_envvar=True,
     help="Most paths for each asset on the open side.",
 )
-@click.option(
+@setting(
     "--every",
-    envvar="AURORA_EVERY",
     is_flag=True,
-    show_envvar=True,
     help="Look at every path and not only at those over the best way to each asset; takes much longer.",
 )
-@click.option(
+@setting(
     "--timeout",
-    envvar="AURORA_TIMEOUT",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    show_envvar=True,
     help="Longest time of the search.",
 )
 @json_option
@@ -231,29 +209,23 @@ def _print_paths(paths: Sequence[PaymentPath]) -> None:
     epilog="\b\nExample:\n  aurora-ingest order-book --db-url sqlite:///testnet.db --selling native --buying USD:G…",
 )
 @database_option
-@click.option(
+@setting(
     "--selling",
-    envvar="AURORA_SELLING",
     metavar="native|CODE:ISSUER",
     required=True,
-    show_envvar=True,
     help="The base asset: asks sell it, bids buy it.",
 )
-@click.option(
+@setting(
     "--buying",
-    envvar="AURORA_BUYING",
     metavar="native|CODE:ISSUER",
     required=True,
-    show_envvar=True,
     help="The counter asset: prices are in it.",
 )
-@click.option(
+@setting(
     "--limit",
-    envvar="AURORA_LIMIT",
     type=click.IntRange(1, 200),
     default=20,
     show_default=True,
-    show_envvar=True,
     help="Most prices on each side.",
 )
 @json_option

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aurora_ingest.cli.options import database_option, json_option, logging_options
+from aurora_ingest.cli.options import database_option, json_option, logging_options, setting
 from aurora_ingest.cli.source_options import (
     checkpoint_frequency_option,
     network_of,
@@ -30,39 +30,31 @@ if TYPE_CHECKING:
 )
 @network_options
 @checkpoint_frequency_option
-@click.option(
+@setting(
     "--ledgers",
     "ledgers_url",
-    envvar="AURORA_LEDGERS",
     metavar="URL",
-    show_envvar=True,
     help="Where to read the ledgers anew, as for reingest-range; without it those in quarantine are decoded again.",
 )
-@click.option(
+@setting(
     "--from",
     "first",
-    envvar="AURORA_FROM",
     type=click.IntRange(min=1),
     metavar="LEDGER",
-    show_envvar=True,
     help="The first ledger; the lowest if not given.",
 )
-@click.option(
+@setting(
     "--to",
     "last",
-    envvar="AURORA_TO",
     type=click.IntRange(min=1),
     metavar="LEDGER",
-    show_envvar=True,
     help="The last ledger; the highest if not given.",
 )
 @database_option
-@click.option(
+@setting(
     "--parquet",
     "parquet_dir",
-    envvar="AURORA_PARQUET",
     metavar="DIR",
-    show_envvar=True,
     help="Folder of the Parquet dataset, or gs:// or s3:// address.",
 )
 @tables_option

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aurora_ingest.cli.options import BeamCommand, database_option, json_option, logging_options
+from aurora_ingest.cli.options import BeamCommand, database_option, json_option, logging_options, setting
 from aurora_ingest.cli.source_options import (
     bad_record_option,
     checkpoint_frequency_option,
@@ -41,40 +41,32 @@ if TYPE_CHECKING:
 @ledgers_option
 @range_options()
 @database_option
-@click.option(
+@setting(
     "--parquet",
     "parquet_dir",
-    envvar="AURORA_PARQUET",
     metavar="DIR",
-    show_envvar=True,
     help="Folder of the Parquet dataset, or gs:// or s3:// address; each table has its own folder there.",
 )
 @tables_option
 @chunk_workers_option
-@click.option(
+@setting(
     "--chunk-ledgers",
-    envvar="AURORA_CHUNK_LEDGERS",
     type=click.IntRange(min=1),
     default=1000,
     metavar="LEDGERS",
     show_default=True,
-    show_envvar=True,
     help="Ledgers per chunk, which is replaced as a whole, and per Parquet partition; cut at absolute multiples.",
 )
-@click.option(
+@setting(
     "--resume",
-    envvar="AURORA_RESUME",
     is_flag=True,
-    show_envvar=True,
     help="Leave out the chunks that an earlier run has written from the same kind of source.",
 )
 @bad_record_option
 @engine_options
-@click.option(
+@setting(
     "--dry-run",
-    envvar="AURORA_DRY_RUN",
     is_flag=True,
-    show_envvar=True,
     help="Check source and target, print ledgers, chunks, tables, an estimate, runner and steps, and write nothing.",
 )
 @json_option

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from aurora_ingest.cli.options import database_option, logging_options
+from aurora_ingest.cli.options import database_option, logging_options, setting
 from aurora_ingest.errors import AuroraError, UsageError
 
 
@@ -18,113 +18,89 @@ from aurora_ingest.errors import AuroraError, UsageError
     epilog="\b\nExample:\n  aurora-ingest serve --db-url postgresql://reader@localhost/testnet --port 8000",
 )
 @database_option
-@click.option(
+@setting(
     "--host",
-    envvar="AURORA_HOST",
     default="127.0.0.1",
     metavar="ADDRESS",
     show_default=True,
-    show_envvar=True,
     help="Address to listen at; 0.0.0.0 is every one of this machine.",
 )
-@click.option(
+@setting(
     "--port",
-    envvar="AURORA_PORT",
     type=click.IntRange(0, 65535),
     default=8000,
     show_default=True,
-    show_envvar=True,
     help="Port to listen at; 0 takes any that is free and logs it.",
 )
-@click.option(
+@setting(
     "--public-url",
-    envvar="AURORA_PUBLIC_URL",
     metavar="URL",
-    show_envvar=True,
     help="How clients reach the service, for links in answers; what a request was sent to if not given.",
 )
-@click.option(
+@setting(
     "--cors-origin",
     "cors_origins",
-    envvar="AURORA_CORS_ORIGIN",
     metavar="ORIGIN",
     multiple=True,
-    show_envvar=True,
     help="Origin that browsers may call from, as https://example.org; any if none is given.",
 )
-@click.option(
+@setting(
     "--connections",
-    envvar="AURORA_CONNECTIONS",
     type=click.IntRange(min=1),
     default=20,
     show_default=True,
-    show_envvar=True,
     help="Most database sessions of requests; the order book has one more.",
 )
-@click.option(
+@setting(
     "--statement-timeout",
-    envvar="AURORA_STATEMENT_TIMEOUT",
     type=click.FloatRange(min=0, min_open=True),
     default=5.0,
     metavar="SECONDS",
     show_default=True,
-    show_envvar=True,
     help="Longest time of one statement; a request that needs longer gets 504.",
 )
-@click.option(
+@setting(
     "--search-timeout",
-    envvar="AURORA_SEARCH_TIMEOUT",
     type=click.FloatRange(min=0, min_open=True),
     default=2.0,
     metavar="SECONDS",
     show_default=True,
-    show_envvar=True,
     help="Longest time of one search for paths, and longest wait for its turn.",
 )
-@click.option(
+@setting(
     "--searches",
-    envvar="AURORA_SEARCHES",
     type=click.IntRange(min=1),
     metavar="N",
-    show_envvar=True,
     help="Most searches for paths at once; sixteen times as many may wait. One for each processor if not given.",
 )
-@click.option(
+@setting(
     "--max-path-length",
-    envvar="AURORA_MAX_PATH_LENGTH",
     type=click.IntRange(1, 5),
     default=5,
     show_default=True,
-    show_envvar=True,
     help="Most exchanges on a path.",
 )
-@click.option(
+@setting(
     "--poll-interval",
-    envvar="AURORA_POLL_INTERVAL",
     type=click.FloatRange(min=0.01),
     default=0.5,
     metavar="SECONDS",
     show_default=True,
-    show_envvar=True,
     help="Time between two looks for a new ledger in the database.",
 )
-@click.option(
+@setting(
     "--streams",
-    envvar="AURORA_STREAMS",
     type=click.IntRange(min=1),
     default=1000,
     show_default=True,
-    show_envvar=True,
     help="Most streams of events at once.",
 )
-@click.option(
+@setting(
     "--verify-order-book-every",
-    envvar="AURORA_VERIFY_ORDER_BOOK_EVERY",
     type=click.FloatRange(min=0),
     default=300.0,
     metavar="SECONDS",
     show_default=True,
-    show_envvar=True,
     help="Compare the order book in memory with the tables this often; 0 never does.",
 )
 @logging_options

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from aurora_ingest.cli.options import setting
 from aurora_ingest.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,19 +24,15 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 def network_options(function: _Function) -> _Function:
     """Adds ``--network`` and ``--network-passphrase``; `network_of` makes the network of them."""
     for option in (
-        click.option(
+        setting(
             "--network-passphrase",
-            envvar="AURORA_NETWORK_PASSPHRASE",
             metavar="TEXT",
-            show_envvar=True,
             help="Passphrase of any other network; beside --network it replaces the passphrase and keeps the rest.",
         ),
-        click.option(
+        setting(
             "--network",
             "network_name",
-            envvar="AURORA_NETWORK",
             metavar="NAME",
-            show_envvar=True,
             help="A well-known network (pubnet, testnet, futurenet, …).",
         ),
     ):
@@ -45,38 +42,32 @@ def network_options(function: _Function) -> _Function:
 
 def checkpoint_frequency_option(function: _Function) -> _Function:
     """Adds ``--checkpoint-frequency``."""
-    return click.option(
+    return setting(
         "--checkpoint-frequency",
-        envvar="AURORA_CHECKPOINT_FREQUENCY",
         type=click.IntRange(min=2),
         metavar="LEDGERS",
-        show_envvar=True,
         help="Ledgers per checkpoint of an archive; 64 on every public network.",
     )(function)
 
 
 def archive_option(function: _Function) -> _Function:
     """Adds ``--history-archive-url``, which may be repeated; the values are ``archive_urls``."""
-    return click.option(
+    return setting(
         "--history-archive-url",
         "archive_urls",
-        envvar="AURORA_HISTORY_ARCHIVE_URL",
         metavar="URL",
         multiple=True,
-        show_envvar=True,
         help="A mirror of the history archive: file://, http(s):// or gs://. Repeat it for more mirrors.",
     )(function)
 
 
 def ledgers_option(function: _Function) -> _Function:
     """Adds ``--ledgers``, which has to be given; its value is ``ledgers_url``."""
-    return click.option(
+    return setting(
         "--ledgers",
         "ledgers_url",
-        envvar="AURORA_LEDGERS",
         metavar="URL",
         required=True,
-        show_envvar=True,
         help="Where the ledgers come from: file:// of a data lake or of a stream of LedgerCloseMeta, gs://, s3://, "
         "core-db+sqlite:///…, core-db+postgresql://…, archive+file://…, archive+https://…, or - for standard input.",
     )(function)
@@ -94,14 +85,12 @@ def range_options(least: int = 1) -> Callable[[_Function], _Function]:
             ("--to", "last", "The last ledger; it is part of the range."),
             ("--from", "first", "The first ledger."),
         ):
-            function = click.option(
+            function = setting(
                 flag,
                 name,
-                envvar=f"AURORA_{flag[2:].upper()}",
                 type=click.IntRange(min=least),
                 metavar="LEDGER",
                 required=True,
-                show_envvar=True,
                 help=told,
             )(function)
         return function
@@ -111,12 +100,10 @@ def range_options(least: int = 1) -> Callable[[_Function], _Function]:
 
 def trusted_ledger_option(function: _Function) -> _Function:
     """Adds ``--trusted-ledger``; its value is a sequence and a hash in lower-case hex."""
-    return click.option(
+    return setting(
         "--trusted-ledger",
-        envvar="AURORA_TRUSTED_LEDGER",
         callback=_trusted_ledger,
         metavar="N:HASH",
-        show_envvar=True,
         help="A ledger and its hash, known from a source that you trust; what is read has to be of its chain.",
     )(function)
 
@@ -124,19 +111,15 @@ def trusted_ledger_option(function: _Function) -> _Function:
 def cache_options(function: _Function) -> _Function:
     """Adds ``--bucket-cache``, whose value is ``cache_dir``, and ``--work-dir``."""
     for option in (
-        click.option(
+        setting(
             "--work-dir",
-            envvar="AURORA_WORK_DIR",
             metavar="DIR",
-            show_envvar=True,
             help="Folder or gs:// or s3:// address for intermediate files; on an engine one that all workers reach.",
         ),
-        click.option(
+        setting(
             "--bucket-cache",
             "cache_dir",
-            envvar="AURORA_BUCKET_CACHE",
             metavar="DIR",
-            show_envvar=True,
             type=click.Path(file_okay=False, path_type=Path),
             help="Folder in which downloaded buckets are kept for the next time; neighbouring checkpoints share most.",
         ),
@@ -147,14 +130,12 @@ def cache_options(function: _Function) -> _Function:
 
 def takeover_option(function: _Function) -> _Function:
     """Adds ``--takeover-after``."""
-    return click.option(
+    return setting(
         "--takeover-after",
-        envvar="AURORA_TAKEOVER_AFTER",
         type=click.FloatRange(min=1),
         default=30.0,
         metavar="SECONDS",
         show_default=True,
-        show_envvar=True,
         help="Silence of another builder after which its unfinished state build may be taken over.",
     )(function)
 
@@ -177,37 +158,29 @@ def engine_options(function: _Function) -> _Function:
 
     command: Any = with_choice
     for option in (
-        click.option(
+        setting(
             "--flink-dir",
-            envvar="AURORA_FLINK_DIR",
             metavar="DIR",
-            show_envvar=True,
             type=click.Path(file_okay=False, path_type=Path),
             help="Folder of the local Flink cluster; ~/.cache/aurora-ingest/flink if not given.",
         ),
-        click.option(
+        setting(
             "--job-endpoint",
-            envvar="AURORA_JOB_ENDPOINT",
             metavar="HOST:PORT",
-            show_envvar=True,
             help="Beam job server of a Flink cluster of your own; without it jobs go to the local cluster.",
         ),
-        click.option(
+        setting(
             "--parallelism",
-            envvar="AURORA_PARALLELISM",
             type=click.IntRange(min=1),
             metavar="N",
-            show_envvar=True,
             help="Tasks per step on Flink; one per task manager of the local cluster if not given.",
         ),
-        click.option(
+        setting(
             "--engine",
             "engine_name",
-            envvar="AURORA_ENGINE",
             type=click.Choice(["local", "flink", "dataflow"]),
             default="local",
             show_default=True,
-            show_envvar=True,
             help="Where the work is done: in this process, on Flink, or on Google Cloud Dataflow.",
         ),
     ):
@@ -238,39 +211,33 @@ def network_of(name: str | None, passphrase: str | None, frequency: int | None =
 
 def tables_option(function: _Function) -> _Function:
     """Adds ``--tables``."""
-    return click.option(
+    return setting(
         "--tables",
-        envvar="AURORA_TABLES",
         callback=_tables,
         metavar="NAME,…",
-        show_envvar=True,
         help="Only these tables; all of them if not given.",
     )(function)
 
 
 def bad_record_option(function: _Function) -> _Function:
     """Adds ``--on-bad-record``; its value is ``on_bad_record``."""
-    return click.option(
+    return setting(
         "--on-bad-record",
-        envvar="AURORA_ON_BAD_RECORD",
         type=click.Choice(["stop", "quarantine"]),
         default="stop",
         show_default=True,
-        show_envvar=True,
         help="What becomes of a ledger or transaction that does not decode, or a row that the database refuses.",
     )(function)
 
 
 def chunk_workers_option(function: _Function) -> _Function:
     """Adds ``--workers`` of a command that writes chunks of history."""
-    return click.option(
+    return setting(
         "--workers",
-        envvar="AURORA_WORKERS",
         type=click.IntRange(min=1),
         default=1,
         metavar="N",
         show_default=True,
-        show_envvar=True,
         help="Chunks that this process works on at the same time; SQLite has one writer, a pipe one reader.",
     )(function)
 

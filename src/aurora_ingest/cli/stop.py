@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aurora_ingest.cli.flink_options import flink_dir_option, flink_rest_option, rest_of
-from aurora_ingest.cli.options import logging_options
+from aurora_ingest.cli.options import logging_options, setting
 from aurora_ingest.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,25 +20,19 @@ if TYPE_CHECKING:
     short_help="Stop a streaming job on Flink, with a savepoint if wanted.",
     epilog="\b\nExample:\n  aurora-ingest stop --node one --savepoint",
 )
-@click.option(
+@setting(
     "--node",
-    envvar="AURORA_NODE",
     metavar="NAME",
-    show_envvar=True,
     help="The node whose job is stopped; may be left out when one job runs.",
 )
-@click.option(
+@setting(
     "--savepoint",
     is_flag=True,
-    envvar="AURORA_SAVEPOINT",
-    show_envvar=True,
     help="Leave a savepoint, from which follow --from-savepoint goes on; its place is printed.",
 )
-@click.option(
+@setting(
     "--savepoint-dir",
-    envvar="AURORA_SAVEPOINT_DIR",
     metavar="URL",
-    show_envvar=True,
     help="Folder for the savepoint as Flink's machines see it; the cluster's state.savepoints.dir if not given.",
 )
 @flink_dir_option

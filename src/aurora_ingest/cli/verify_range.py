@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aurora_ingest.cli.options import BeamCommand, logging_options
+from aurora_ingest.cli.options import BeamCommand, logging_options, setting
 from aurora_ingest.cli.source_options import (
     archive_option,
     cache_options,
@@ -35,69 +35,55 @@ if TYPE_CHECKING:
 )
 @network_options
 @archive_option
-@click.option(
+@setting(
     "--ledgers",
     "ledgers_url",
-    envvar="AURORA_LEDGERS",
     metavar="URL",
-    show_envvar=True,
     help="Where the ledgers come from: a data lake, a stream of LedgerCloseMeta, core-db+…; left out: the archive.",
 )
 @range_options()
 @checkpoint_frequency_option
 @trusted_ledger_option
-@click.option(
+@setting(
     "--state/--no-state",
     "read_buckets",
-    envvar="AURORA_STATE",
     default=True,
     show_default=True,
-    show_envvar=True,
     help="Read all entries of every checkpoint in the range from the archive, for supply and state.",
 )
-@click.option(
+@setting(
     "--parquet",
     "parquet_dir",
-    envvar="AURORA_PARQUET",
     metavar="DIR",
-    show_envvar=True,
     help="Folder, or gs:// or s3:// address, of the verdicts as Parquet; those of an earlier run are replaced.",
 )
-@click.option(
+@setting(
     "--format",
     "form",
-    envvar="AURORA_FORMAT",
     type=click.Choice(["table", "json"]),
     default="table",
     show_default=True,
-    show_envvar=True,
     help="A table for people, or one JSON document.",
 )
-@click.option(
+@setting(
     "--rows",
-    envvar="AURORA_ROWS",
     type=click.Choice(["bad", "all"]),
     default="bad",
     show_default=True,
-    show_envvar=True,
     help="Show only the ledgers that are bad (the first 100), or every ledger.",
 )
 @cache_options
-@click.option(
+@setting(
     "--workers",
-    envvar="AURORA_WORKERS",
     type=click.IntRange(min=1),
     default=1,
     metavar="N",
     show_default=True,
-    show_envvar=True,
     help="Chunks of ledgers and states that this process works on at the same time.",
 )
-@click.option(
+@setting(
     "--dry-run",
-    envvar="AURORA_DRY_RUN",
     is_flag=True,
-    show_envvar=True,
     help="Print ledgers, chunks, checkpoints, runner and steps, and verify nothing.",
 )
 @logging_options

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aurora_ingest.cli.options import database_option, logging_options
+from aurora_ingest.cli.options import database_option, logging_options, setting
 from aurora_ingest.cli.source_options import (
     archive_option,
     cache_options,
@@ -36,24 +36,20 @@ _LOOK_SECONDS = 0.2
 @checkpoint_frequency_option
 @archive_option
 @database_option
-@click.option(
+@setting(
     "--wait",
     "wait_seconds",
-    envvar="AURORA_WAIT",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    show_envvar=True,
     help="How long to wait for a node to bring the state to a checkpoint; without end if not given.",
 )
-@click.option(
+@setting(
     "--archive-patience",
     "patience",
-    envvar="AURORA_ARCHIVE_PATIENCE",
     type=click.FloatRange(min=0),
     default=300.0,
     metavar="SECONDS",
     show_default=True,
-    show_envvar=True,
     help="How long to wait for the archive to have that checkpoint.",
 )
 @cache_options

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aurora_ingest.cli.options import json_option, logging_options
+from aurora_ingest.cli.options import json_option, logging_options, setting
 from aurora_ingest.cli.source_options import ledgers_option, network_of, network_options, range_options
 
 if TYPE_CHECKING:
@@ -27,46 +27,36 @@ _TELL_EVERY = 256
 @network_options
 @ledgers_option
 @range_options(least=2)
-@click.option(
+@setting(
     "--lake",
     "lake_url",
-    envvar="AURORA_LAKE",
     metavar="URL",
     required=True,
-    show_envvar=True,
     help="The lake to fill: file://, a path, gs://bucket/prefix or s3://bucket/prefix.",
 )
-@click.option(
+@setting(
     "--ledgers-per-file",
-    envvar="AURORA_LEDGERS_PER_FILE",
     type=click.IntRange(min=1),
     metavar="N",
-    show_envvar=True,
     help="Ledgers per file of a new lake, 1 if not given; a lake that is there keeps its own.",
 )
-@click.option(
+@setting(
     "--files-per-partition",
-    envvar="AURORA_FILES_PER_PARTITION",
     type=click.IntRange(min=1),
     metavar="N",
-    show_envvar=True,
     help="Files per partition folder of a new lake, 64000 if not given; 1 makes no folders.",
 )
-@click.option(
+@setting(
     "--workers",
-    envvar="AURORA_WORKERS",
     type=click.IntRange(min=1),
     default=8,
     metavar="N",
     show_default=True,
-    show_envvar=True,
     help="Files that are written at the same time.",
 )
-@click.option(
+@setting(
     "--dry-run",
-    envvar="AURORA_DRY_RUN",
     is_flag=True,
-    show_envvar=True,
     help="Look at source and lake, print what is missing, and write nothing.",
 )
 @json_option

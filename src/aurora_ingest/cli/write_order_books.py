@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aurora_ingest.cli.options import BeamCommand, database_option, json_option, logging_options
+from aurora_ingest.cli.options import BeamCommand, database_option, json_option, logging_options, setting
 from aurora_ingest.cli.source_options import (
     archive_option,
     checkpoint_frequency_option,
@@ -40,40 +40,32 @@ if TYPE_CHECKING:
 @archive_option
 @ledgers_option
 @range_options()
-@click.option(
+@setting(
     "--depth",
-    envvar="AURORA_DEPTH",
     type=click.IntRange(1, 200),
     default=10,
     metavar="PRICES",
     show_default=True,
-    show_envvar=True,
     help="Most prices on each side of a book.",
 )
 @database_option
-@click.option(
+@setting(
     "--parquet",
     "parquet_dir",
-    envvar="AURORA_PARQUET",
     metavar="DIR",
-    show_envvar=True,
     help="Folder of the Parquet dataset; the table has its own folder there.",
 )
-@click.option(
+@setting(
     "--chunk-ledgers",
-    envvar="AURORA_CHUNK_LEDGERS",
     type=click.IntRange(min=1),
     default=1000,
     metavar="LEDGERS",
     show_default=True,
-    show_envvar=True,
     help="Ledgers per chunk, which is replaced as a whole, and per Parquet partition; cut at absolute multiples.",
 )
-@click.option(
+@setting(
     "--dry-run",
-    envvar="AURORA_DRY_RUN",
     is_flag=True,
-    show_envvar=True,
     help="Check source and targets, print where the books begin, ledgers, chunks and steps, and write nothing.",
 )
 @json_option
