@@ -11,11 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from aurora_ingest.errors import ClusterError
+from aurora_ingest.errors import ClusterError, UsageError
 from aurora_ingest.runners.flink import cluster as flink
 from aurora_ingest.runners.flink import processes
 from aurora_ingest.runners.flink.cluster import Cluster
-from aurora_ingest.runners.flink.settings import BATCHES, CLUSTER, STREAMS, ClusterSettings, flink_conf
+from aurora_ingest.runners.flink.settings import (
+    BATCHES,
+    CLUSTER,
+    STREAMS,
+    ClusterSettings,
+    flink_conf,
+    free_port,
+    taken_port,
+)
 from flink_batches import carried_out, command
 
 _ANY = ("--rest-port", "0", "--job-port", "0", "--artifact-port", "0", "--rpc-port", "0")
@@ -69,6 +77,19 @@ def test_what_is_missing_is_told_with_what_helps(tmp_path: Path, monkeypatch: py
     up = carried_out(command("flink", "up", *_ANY))
     assert up.returncode == 1
     assert "is not installed; `aurora-ingest flink doctor` tells all that is missing" in up.stderr
+
+
+def test_metrics_take_a_port_of_each_process() -> None:
+    settings = ClusterSettings(task_managers=2, prometheus_port=9250)
+    assert settings.listeners("prometheus") == 3
+    first = free_port(3)
+    assert taken_port(first, 3) is None
+    with socket.create_server(("127.0.0.1", first + 2)):
+        assert taken_port(first, 2) is None
+        assert taken_port(first, 3) == first + 2
+    assert taken_port(65535, 3) == 65536
+    with pytest.raises(UsageError, match="leave out --prometheus-port"):
+        ClusterSettings(embedded=True, prometheus_port=9250)
 
 
 def test_a_process_of_the_same_number_is_another_one(tmp_path: Path) -> None:
